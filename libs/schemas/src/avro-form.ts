@@ -1,0 +1,154 @@
+import avsc from 'avsc';
+import { dateOfDays, daysOfDate, isInstantInRange } from './instants.ts';
+import type { AvroRecord, Shape } from './shape.ts';
+
+/** A record schema under the id that stands in the wire format. */
+export interface Writer {
+  id: number;
+  schema: AvroRecord;
+}
+
+export type AvroResult =
+  | { ok: true; event: Record<string, unknown>; schemaId: number; unknownFields: number }
+  | { ok: false; error: string; event: Record<string, unknown> | null; schemaId: number | null };
+
+const MAGIC = 0x00;
+const HEADER_BYTES = 5;
+const INT_MIN = -(2 ** 31);
+const INT_MAX = 2 ** 31 - 1;
+
+/**
+ * Confluent's wire format: 0x00, the writer schema's id as int32, the Avro body.
+ * `reader` is what code sees; every writer's records are resolved to it, with one resolver made once per writer.
+ */
+export class AvroForm {
+  readonly #shape: Shape;
+  readonly #reader: avsc.Type;
+  readonly #readerId: number;
+  readonly #writers: ReadonlyMap<number, { type: avsc.Type; resolver: Resolver | undefined; unknownFields: number }>;
+  #scratch = Buffer.alloc(4096);
+
+  constructor(o: { shape: Shape; reader: Writer; older?: readonly Writer[] }) {
+    this.#shape = o.shape;
+    this.#readerId = o.reader.id;
+    this.#reader = typeOf(o.reader.schema);
+    const known = new Set(o.shape.fields.map((field) => field.name));
+    this.#writers = new Map(
+      [o.reader, ...(o.older ?? [])].map((writer) => {
+        const own = writer.id === o.reader.id;
+        const type = own ? this.#reader : typeOf(writer.schema);
+        const resolver = own ? undefined : this.#reader.createResolver(type, { ignoreNamespaces: true });
+        const unknownFields = writer.schema.fields.filter((field) => !known.has(field.name)).length;
+        return [writer.id, { type, resolver, unknownFields }];
+      }),
+    );
+  }
+
+  /** Throws a TypeError for what the schema cannot represent. */
+  encode(event: object): Buffer {
+    const wire = toWire(this.#shape, event as Record<string, unknown>);
+    let end = this.#reader.encode(wire, this.#scratch, HEADER_BYTES);
+    if (end < 0) {
+      this.#scratch = Buffer.alloc((this.#scratch.length - end) * 2);
+      end = this.#reader.encode(wire, this.#scratch, HEADER_BYTES);
+    }
+    this.#scratch[0] = MAGIC;
+    this.#scratch.writeInt32BE(this.#readerId, 1);
+    return Buffer.from(this.#scratch.subarray(0, end));
+  }
+
+  decode(value: Buffer): AvroResult {
+    if (value.length < HEADER_BYTES) return { ok: false, error: 'truncated', event: null, schemaId: null };
+    const schemaId = value.readInt32BE(1);
+    const writer = this.#writers.get(schemaId);
+    if (writer === undefined) return { ok: false, error: `unknown_schema_id:${schemaId}`, event: null, schemaId };
+    let decoded: { value: Record<string, unknown>; offset: number };
+    try {
+      decoded = writer.type.decode(value, HEADER_BYTES, writer.resolver);
+    } catch (error) {
+      // avsc throws TypeError and RangeError on bad bytes, which would stop a kafkajs consumer for good.
+      return { ok: false, error: shortError(error), event: null, schemaId };
+    }
+    if (decoded.offset < 0 || decoded.value === undefined)
+      return { ok: false, error: 'truncated', event: null, schemaId };
+    const event = decoded.value;
+    const problem = fromWire(this.#shape, event) ?? (decoded.offset < value.length ? 'trailing_bytes' : null);
+    if (problem !== null) return { ok: false, error: problem, event, schemaId };
+    return { ok: true, event, schemaId, unknownFields: writer.unknownFields };
+  }
+}
+
+type Resolver = ReturnType<avsc.Type['createResolver']>;
+
+function typeOf(schema: AvroRecord): avsc.Type {
+  return avsc.Type.forSchema(schema as unknown as avsc.schema.RecordType, {
+    omitRecordMethods: true,
+    wrapUnions: 'never',
+  });
+}
+
+function shortError(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  if (message.includes('union index')) return 'avro:union_index';
+  if (message.includes('precision loss')) return 'avro:long_range';
+  return 'avro:invalid';
+}
+
+/** The event with its dates as days; the event itself where it has none. */
+function toWire(shape: Shape, event: Record<string, unknown>): Record<string, unknown> {
+  let wire = event;
+  for (const field of shape.fields) {
+    const value = event[field.name];
+    if (value === null || (field.kind !== 'date' && field.kind !== 'record')) continue;
+    if (wire === event) wire = { ...event };
+    wire[field.name] =
+      field.shape === null ? dateToWire(field.name, value) : toWire(field.shape, value as Record<string, unknown>);
+  }
+  return wire;
+}
+
+function dateToWire(name: string, value: unknown): number {
+  const days = typeof value === 'string' ? daysOfDate(value) : null;
+  if (days === null) throw new TypeError(`${name} is not a date: ${String(value)}`);
+  return days;
+}
+
+/** Checks what Avro's types do not, in place: a field that no layer can hold becomes empty, and the first problem is told. */
+function fromWire(shape: Shape, event: Record<string, unknown>): string | null {
+  let problem: string | null = null;
+  for (const field of shape.fields) {
+    const value = event[field.name];
+    if (value === null) continue;
+    let found: string | null = null;
+    switch (field.kind) {
+      case 'string':
+        if ((value as string).includes('\0')) found = `nul:${field.name}`;
+        break;
+      case 'instant':
+        if (!isInstantInRange(value as number)) found = `timestamp_range:${field.name}`;
+        break;
+      case 'int':
+        // avsc reads an int as any varint; beyond 32 bits the bytes are not of this schema.
+        if ((value as number) < INT_MIN || (value as number) > INT_MAX) found = 'avro:int_range';
+        break;
+      case 'date': {
+        const date = dateOfDays(value as number);
+        event[field.name] = date;
+        if (date === null) found = `timestamp_range:${field.name}`;
+        break;
+      }
+      case 'record':
+        if (field.shape !== null) found = fromWire(field.shape, value as Record<string, unknown>);
+        break;
+      case 'long':
+      case 'double':
+      case 'boolean':
+        break;
+    }
+    if (found !== null) {
+      if (field.kind !== 'record') event[field.name] = field.nullable ? null : field.fallback;
+      problem ??= found;
+    }
+  }
+  return problem;
+}

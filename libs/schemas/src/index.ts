@@ -1,0 +1,12 @@
+export { type Contract, changes, contracts, type Decoded, SCHEMA_IDS } from './contracts.ts';
+export type {
+  CallLog,
+  DigitalJourneyEvent,
+  EventOf,
+  LeakageChange,
+  LeakageFact,
+  MemberProfile,
+} from './events.ts';
+export { dateOfDays, daysOfDate, isInstantInRange, parseInstant } from './instants.ts';
+export { shardOf } from './shard.ts';
+export { PARTITIONS, SOURCES, type Source, sourceOfTopic, type TopicSpec, topicName, topicTable } from './topics.ts';

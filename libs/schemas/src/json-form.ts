@@ -1,0 +1,87 @@
+import { daysOfDate, isInstantInRange, parseInstant } from './instants.ts';
+import type { Field, Shape } from './shape.ts';
+
+export type JsonResult =
+  | { ok: true; event: Record<string, unknown>; unknownFields: number; emptied: readonly string[] }
+  | { ok: false; error: string; event: Record<string, unknown> | null };
+
+/** A wrong value of these is emptied with a warning: the rest of the call still counts. */
+const LENIENT: ReadonlySet<string> = new Set(['sentiment_score', 'handle_time_seconds']);
+
+const INT_MIN = -(2 ** 31);
+const INT_MAX = 2 ** 31 - 1;
+
+/** Plain JSON with the same field names; see docs/semantics.md for what each type accepts. */
+export function decodeJson(shape: Shape, value: Buffer): JsonResult {
+  let parsed: Record<string, unknown>;
+  try {
+    // The first byte is a brace, so whatever parses is an object.
+    parsed = JSON.parse(value.toString('utf8')) as Record<string, unknown>;
+  } catch {
+    return { ok: false, error: 'json', event: null };
+  }
+  const event: Record<string, unknown> = {};
+  const emptied: string[] = [];
+  let problem: string | null = null;
+  let known = 0;
+  for (const field of shape.fields) {
+    event[field.name] = field.fallback;
+    if (!Object.hasOwn(parsed, field.name)) continue;
+    known += 1;
+    const raw = parsed[field.name];
+    if (raw === null) continue;
+    const read = readField(field, raw);
+    if (read.error === null) event[field.name] = read.value;
+    else if (LENIENT.has(field.name)) emptied.push(field.name);
+    else problem ??= read.error;
+  }
+  if (problem !== null) return { ok: false, error: problem, event };
+  return { ok: true, event, unknownFields: Object.keys(parsed).length - known, emptied };
+}
+
+/** Compact JSON: absent for null, instants as ISO 8601 in UTC (as milliseconds outside the years that has). */
+export function encodeJson(shape: Shape, event: Record<string, unknown>): Buffer {
+  const out: Record<string, unknown> = {};
+  for (const field of shape.fields) {
+    const value = event[field.name];
+    if (value === null || value === undefined) continue;
+    const instant = field.kind === 'instant' && isInstantInRange(value as number);
+    out[field.name] = instant ? new Date(value as number).toISOString() : value;
+  }
+  return Buffer.from(JSON.stringify(out));
+}
+
+type Read = { error: null; value: unknown } | { error: string };
+
+function readField(field: Field, raw: unknown): Read {
+  const wrong = { error: `type:${field.name}` };
+  switch (field.kind) {
+    case 'string':
+      if (typeof raw !== 'string') return wrong;
+      if (raw.includes('\0')) return { error: `nul:${field.name}` };
+      // A lone surrogate has no UTF-8 form: it becomes U+FFFD, as it would on the way into any store.
+      return { error: null, value: raw.toWellFormed() };
+    case 'int':
+      if (typeof raw !== 'number' || !Number.isInteger(raw) || raw < INT_MIN || raw > INT_MAX) return wrong;
+      return { error: null, value: raw | 0 };
+    case 'double':
+      return typeof raw === 'number' ? { error: null, value: raw } : wrong;
+    case 'boolean':
+      return typeof raw === 'boolean' ? { error: null, value: raw } : wrong;
+    case 'instant': {
+      const ms = readInstant(raw);
+      if (ms === null) return wrong;
+      return isInstantInRange(ms) ? { error: null, value: ms } : { error: `timestamp_range:${field.name}` };
+    }
+    case 'date':
+      return typeof raw === 'string' && daysOfDate(raw) !== null ? { error: null, value: raw } : wrong;
+    case 'long':
+    case 'record':
+      return wrong;
+  }
+}
+
+function readInstant(raw: unknown): number | null {
+  if (typeof raw === 'string') return parseInstant(raw);
+  return typeof raw === 'number' && Number.isInteger(raw) ? raw + 0 : null;
+}
