@@ -1,0 +1,93 @@
+import { type SettingsOf, setting } from './settings.ts';
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** What every service has. The port differs per service, so that all of them can run on one machine. */
+export function commonSettings(defaults: { readonly metricsPort: number }) {
+  return {
+    logLevel: setting.choice(logLevels, { env: 'LOG_LEVEL', default: 'info', help: 'How much is logged.' }),
+    metricsHost: setting.string({
+      env: 'METRICS_HOST',
+      default: '127.0.0.1',
+      help: 'Address on which /livez, /readyz and /metrics are served.',
+    }),
+    metricsPort: setting.integer({
+      env: 'METRICS_PORT',
+      default: defaults.metricsPort,
+      min: 0,
+      max: 65_535,
+      help: 'Port of /livez, /readyz and /metrics; 0 takes any free port.',
+    }),
+  };
+}
+export type CommonSettings = SettingsOf<ReturnType<typeof commonSettings>>;
+
+export const databaseSettings = {
+  databaseUrl: setting.url({
+    env: 'DATABASE_URL',
+    required: true,
+    secret: true,
+    protocols: ['postgres', 'postgresql'],
+    help: 'Postgres 18 that holds bronze, silver and gold.',
+  }),
+};
+
+export const kafkaSettings = {
+  kafkaBrokers: setting.list({
+    env: 'KAFKA_BROKERS',
+    required: true,
+    pattern: /^(?:\[[0-9a-fA-F:]+\]|[^\s:,/]+):\d{1,5}$/,
+    kind: 'a list of host:port, separated by commas',
+    help: 'Kafka bootstrap servers.',
+  }),
+  topicPrefix: setting.string({
+    env: 'TOPIC_PREFIX',
+    default: 'leakage',
+    pattern: /^[A-Za-z0-9._-]{1,100}$/,
+    kind: 'up to 100 letters, digits, dots, dashes and underscores',
+    help: 'First part of the names of topics and consumer groups.',
+  }),
+};
+
+const schemaName = { pattern: /^[a-z_][a-z0-9_]{0,50}$/, kind: 'a lower-case SQL name' };
+
+export const schemaSettings = {
+  bronzeSchema: setting.string({
+    env: 'BRONZE_SCHEMA',
+    default: 'bronze',
+    ...schemaName,
+    help: 'Schema of the archive of everything received.',
+  }),
+  silverSchema: setting.string({
+    env: 'SILVER_SCHEMA',
+    default: 'silver',
+    ...schemaName,
+    help: 'Schema of facts; generation n lives in <name>_<n>.',
+  }),
+  goldSchema: setting.string({
+    env: 'GOLD_SCHEMA',
+    default: 'gold',
+    ...schemaName,
+    help: 'Schema of figures; generation n lives in <name>_<n>.',
+  }),
+};
+
+export const timeZoneSettings = {
+  timeZone: setting.string({
+    env: 'TIME_ZONE',
+    default: 'America/New_York',
+    valid: (text) => canBeTimeZone(text),
+    kind: 'an IANA time zone such as America/New_York',
+    help: 'Where a business day begins and ends.',
+  }),
+};
+
+function canBeTimeZone(text: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: text });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,37 @@
+export {
+  type CommonSettings,
+  commonSettings,
+  databaseSettings,
+  kafkaSettings,
+  type LogLevel,
+  logLevels,
+  schemaSettings,
+  timeZoneSettings,
+} from './common-settings.ts';
+export {
+  dataDirectory,
+  type Environment,
+  environmentFile,
+  formatEnvironmentFile,
+  readEnvironment,
+  readEnvironmentFile,
+} from './environment.ts';
+export { type Health, type HealthCheck, type HealthServer, HealthState, startHealthServer } from './health.ts';
+export { Lifecycle, type Part, type StopReport } from './lifecycle.ts';
+export { createLogger, describeError, type Logger, type LoggerOptions } from './logger.ts';
+export { type Counter, type Gauge, type Histogram, type MetricOptions, Metrics } from './metrics.ts';
+export { runService, type ServiceContext, type ServiceOptions } from './service.ts';
+export {
+  loadSettings,
+  type Setting,
+  type SettingRow,
+  SettingsError,
+  type SettingsOf,
+  type Spec,
+  setting,
+  settingRows,
+  settingsHelp,
+  settingsSet,
+  withoutPassword,
+} from './settings.ts';
+export { type Clock, type RetryOptions, retry, sleep, systemClock, withDeadline } from './timing.ts';

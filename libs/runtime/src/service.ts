@@ -1,0 +1,174 @@
+import { type CommonSettings, commonSettings } from './common-settings.ts';
+import { type Health, HealthState, startHealthServer } from './health.ts';
+import { Lifecycle, type Part } from './lifecycle.ts';
+import { createLogger, type Logger } from './logger.ts';
+import { Metrics } from './metrics.ts';
+import { loadSettings, SettingsError, type Spec, settingsHelp } from './settings.ts';
+import { withDeadline } from './timing.ts';
+
+export interface ServiceContext<S> {
+  readonly settings: S & CommonSettings;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly health: Health;
+  /** Aborted as soon as the service is asked to stop: every wait of `start` must heed it. */
+  readonly signal: AbortSignal;
+  /** Hands a started part over: it is stopped in reverse order, and its failure ends the service. */
+  own<T extends Part>(part: T): T;
+  /** Ends the service in order, with exit code 0: for one that has done all it had to do. */
+  stop(reason: string): void;
+}
+
+export interface ServiceOptions<S> {
+  readonly name: string;
+  /** One sentence: what the service does. */
+  readonly help: string;
+  /** Default of METRICS_PORT. */
+  readonly metricsPort: number;
+  /** The service's own settings; LOG_LEVEL, METRICS_HOST and METRICS_PORT come with every service. */
+  readonly settings: Spec<S>;
+  /** Starts parts in order. When it returns, the service is started; ready it is when every health check says so. */
+  start(context: ServiceContext<S>): Promise<void>;
+  readonly shutdownDeadlineMs?: number;
+}
+
+/** Why a service ends. */
+type Ending =
+  | { readonly kind: 'requested'; readonly reason: string }
+  | { readonly kind: 'failed'; readonly error: unknown; readonly part: string };
+
+const defaultShutdownDeadlineMs = 15_000;
+
+/**
+ * Runs a service until it is asked to stop (SIGTERM, SIGINT, its parent's IPC channel closes) or fails, then ends the process.
+ * Exit codes: 0 stopped as asked; 1 failed, or did not stop within the deadline, or a second signal came; 2 wrong usage or settings.
+ */
+export async function runService<S>(options: ServiceOptions<S>): Promise<void> {
+  const spec = { ...options.settings, ...commonSettings({ metricsPort: options.metricsPort }) } as Spec<
+    S & CommonSettings
+  >;
+  const args = process.argv.slice(2);
+  if (args.includes('--help') || args.includes('-h')) {
+    process.stdout.write(`${usage(options.name, options.help, settingsHelp(spec))}\n`);
+    return;
+  }
+  if (args.length > 0)
+    return refuse([`${options.name} takes no arguments (settings are environment variables; see --help)`]);
+  let settings: S & CommonSettings;
+  try {
+    settings = loadSettings(spec);
+  } catch (error) {
+    return refuse(
+      error instanceof SettingsError ? error.problems : [error instanceof Error ? error.message : String(error)],
+    );
+  }
+  process.exit(await run(options, settings));
+}
+
+async function run<S>(options: ServiceOptions<S>, settings: S & CommonSettings): Promise<number> {
+  const log = createLogger({ service: options.name, level: settings.logLevel });
+  const deadlineMs = options.shutdownDeadlineMs ?? defaultShutdownDeadlineMs;
+  const ending = Promise.withResolvers<Ending>();
+  const abort = new AbortController();
+  const health = new HealthState();
+  const metrics = new Metrics();
+  const end = (how: Ending): void => {
+    if (how.kind === 'failed') health.fail(messageOf(how.error));
+    health.setReady('running', false, 'stopping');
+    ending.resolve(how);
+    abort.abort();
+  };
+  const lifecycle = new Lifecycle(log, (error, part) => end({ kind: 'failed', error, part: part.name }));
+  watchProcess(log, (reason) => end({ kind: 'requested', reason }));
+
+  const starting = start(options, { settings, log, metrics, health, lifecycle, signal: abort.signal, end });
+  const how = await ending.promise;
+  if (how.kind === 'failed')
+    log.fatal({ err: how.error, part: how.part }, `${how.part} failed: ${messageOf(how.error)}`);
+  else log.info({ reason: how.reason }, 'stopping');
+
+  const began = performance.now();
+  const settled = await settle(starting, deadlineMs, log);
+  const { clean } = await lifecycle.stop(Math.max(1, deadlineMs - (performance.now() - began)));
+  log.info({ clean: clean && settled, ms: Math.round(performance.now() - began) }, 'stopped');
+  return how.kind === 'requested' && clean && settled ? 0 : 1;
+}
+
+interface Starting<S> extends Omit<ServiceContext<S>, 'own' | 'stop' | 'health'> {
+  readonly health: HealthState;
+  readonly lifecycle: Lifecycle;
+  readonly end: (how: Ending) => void;
+}
+
+/** Never rejects: a failed start is an ending like any other, and its parts are stopped like any others. */
+async function start<S>(options: ServiceOptions<S>, starting: Starting<S>): Promise<void> {
+  const { settings, log, metrics, health, lifecycle, signal, end } = starting;
+  health.setReady('running', false, 'starting');
+  try {
+    metrics.collectProcessMetrics();
+    const server = await startHealthServer({ host: settings.metricsHost, port: settings.metricsPort, health, metrics });
+    lifecycle.own(server);
+    log.info({ node: process.version, health: `http://${settings.metricsHost}:${server.port}` }, 'starting');
+    await options.start({
+      settings,
+      log,
+      metrics,
+      health,
+      signal,
+      own: (part) => lifecycle.own(part),
+      stop: (reason) => end({ kind: 'requested', reason }),
+    });
+    if (signal.aborted) return;
+    health.setReady('running', true);
+    log.info('started');
+  } catch (error) {
+    // An aborted start is what a stop during the start looks like.
+    if (!signal.aborted) end({ kind: 'failed', error, part: 'start' });
+  }
+}
+
+async function settle(starting: Promise<void>, deadlineMs: number, log: Logger): Promise<boolean> {
+  try {
+    await withDeadline(starting, deadlineMs, 'ending the start');
+    return true;
+  } catch (error) {
+    log.error({ err: error }, 'the start did not heed the request to stop');
+    return false;
+  }
+}
+
+function watchProcess(log: Logger, requestStop: (reason: string) => void): void {
+  let signals = 0;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    signals += 1;
+    if (signals === 1) requestStop(signal);
+    else {
+      log.error({ signal }, 'asked twice to stop: leaving at once');
+      process.exit(1);
+    }
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  // Whoever started this process with an IPC channel is gone: nobody is left to stop it.
+  if (process.connected) process.on('disconnect', () => requestStop('the parent process is gone'));
+  // After an error that nobody expected no state can be trusted; everything that matters is in Postgres (law 1).
+  const crash = (error: unknown): void => {
+    log.fatal({ err: error }, `unexpected error: ${messageOf(error)}`);
+    process.exit(1);
+  };
+  process.on('uncaughtException', crash);
+  process.on('unhandledRejection', crash);
+}
+
+function refuse(problems: readonly string[]): void {
+  for (const problem of problems) process.stderr.write(`${problem}\n`);
+  process.exitCode = 2;
+}
+
+function usage(name: string, help: string, settings: string): string {
+  return `${help}\n\nUsage: npx node services/${name}/src/main.ts\n\nSettings (environment variables, else the file env in LEAKAGE_DATA_DIR):\n${settings}`;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
