@@ -25,7 +25,7 @@ export class AvroForm {
   readonly #shape: Shape;
   readonly #reader: avsc.Type;
   readonly #readerId: number;
-  readonly #writers: ReadonlyMap<number, { type: avsc.Type; resolver: Resolver | undefined; unknownFields: number }>;
+  readonly #writers: ReadonlyMap<number, { resolver: Resolver | undefined; unknownFields: number }>;
   #scratch = Buffer.alloc(4096);
 
   constructor(o: { shape: Shape; reader: Writer; older?: readonly Writer[] }) {
@@ -36,10 +36,9 @@ export class AvroForm {
     this.#writers = new Map(
       [o.reader, ...(o.older ?? [])].map((writer) => {
         const own = writer.id === o.reader.id;
-        const type = own ? this.#reader : typeOf(writer.schema);
-        const resolver = own ? undefined : this.#reader.createResolver(type, { ignoreNamespaces: true });
+        const resolver = own ? undefined : this.#reader.createResolver(typeOf(writer.schema));
         const unknownFields = writer.schema.fields.filter((field) => !known.has(field.name)).length;
-        return [writer.id, { type, resolver, unknownFields }];
+        return [writer.id, { resolver, unknownFields }];
       }),
     );
   }
@@ -47,14 +46,25 @@ export class AvroForm {
   /** Throws a TypeError for what the schema cannot represent. */
   encode(event: object): Buffer {
     const wire = toWire(this.#shape, event as Record<string, unknown>);
-    let end = this.#reader.encode(wire, this.#scratch, HEADER_BYTES);
+    let end = this.#write(wire);
     if (end < 0) {
       this.#scratch = Buffer.alloc((this.#scratch.length - end) * 2);
-      end = this.#reader.encode(wire, this.#scratch, HEADER_BYTES);
+      end = this.#write(wire);
     }
     this.#scratch[0] = MAGIC;
     this.#scratch.writeInt32BE(this.#readerId, 1);
     return Buffer.from(this.#scratch.subarray(0, end));
+  }
+
+  /** The end of what was written to the scratch buffer; negative when it is too small. */
+  #write(wire: Record<string, unknown>): number {
+    try {
+      return this.#reader.encode(wire, this.#scratch, HEADER_BYTES);
+    } catch (error) {
+      throw new TypeError(`${this.#shape.name}: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });
+    }
   }
 
   decode(value: Buffer): AvroResult {
@@ -64,7 +74,7 @@ export class AvroForm {
     if (writer === undefined) return { ok: false, error: `unknown_schema_id:${schemaId}`, event: null, schemaId };
     let decoded: { value: Record<string, unknown>; offset: number };
     try {
-      decoded = writer.type.decode(value, HEADER_BYTES, writer.resolver);
+      decoded = this.#reader.decode(value, HEADER_BYTES, writer.resolver);
     } catch (error) {
       // avsc throws TypeError and RangeError on bad bytes, which would stop a kafkajs consumer for good.
       return { ok: false, error: shortError(error), event: null, schemaId };
