@@ -1,0 +1,141 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { DataFolder } from './data-folder.ts';
+import { findJava } from './java.ts';
+import { kafkaJars } from './kafka-jars.ts';
+import { Problem, reasonOf } from './problem.ts';
+import { run } from './run-command.ts';
+import { launch, type ServerProcess, type StopStep, stopLeftover } from './server-process.ts';
+
+export interface StartOptions {
+  readonly folder: DataFolder;
+  readonly ports: { readonly kafka: number; readonly kafkaController: number; readonly postgres: number };
+  readonly say: (line: string) => void;
+}
+
+export interface LocalServer {
+  readonly url: string;
+  readonly pid: number;
+  readonly ended: Promise<string>;
+  stop(): Promise<void>;
+}
+
+const stopSteps: readonly StopStep[] = [
+  ['SIGTERM', 20_000],
+  ['SIGKILL', 5_000],
+];
+const startDeadlineMs = 120_000;
+const log4j = fileURLToPath(new URL('./log4j2.xml', import.meta.url));
+
+const recordFile = (folder: DataFolder) => join(folder.run, 'kafka.json');
+
+export function stopKafkaLeftover(folder: DataFolder): Promise<boolean> {
+  return stopLeftover('Kafka', recordFile(folder), stopSteps);
+}
+
+/** One real broker in KRaft mode, broker and controller in one process, listening on 127.0.0.1 only. */
+export async function startKafka({ folder, ports, say }: StartOptions): Promise<LocalServer> {
+  const java = await findJava();
+  const jars = await kafkaJars(folder.path, say);
+  const home = join(folder.path, 'kafka');
+  mkdirSync(home, { recursive: true, mode: 0o700 });
+  writeFileSync(join(home, 'server.properties'), serverProperties(ports.kafka, ports.kafkaController));
+  const javaArgs = ['-cp', join(jars, '*'), `-Dleakage.logs=${folder.logs}`, `-Dlog4j2.configurationFile=${log4j}`];
+  if (!existsSync(join(home, 'log', 'meta.properties'))) {
+    say('Preparing storage for Kafka');
+    await format(java.command, javaArgs, home);
+  }
+  const log = join(folder.logs, 'kafka.log');
+  if (existsSync(log)) renameSync(log, `${log}.1`); // what we wait for below must come from this start
+  const server = launch({
+    title: 'Kafka',
+    command: java.command,
+    args: ['-Xms256m', '-Xmx768m', '-XX:+UseG1GC', '-XX:+ExitOnOutOfMemoryError', '-Djava.awt.headless=true']
+      .concat(javaArgs)
+      .concat('kafka.Kafka', 'server.properties'),
+    cwd: home,
+    env: process.env,
+    outputFile: join(folder.logs, 'kafka.out'),
+    recordFile: recordFile(folder),
+  });
+  try {
+    await untilStarted(server, log);
+  } catch (error) {
+    await server.stop(stopSteps);
+    throw error;
+  }
+  return { url: `127.0.0.1:${ports.kafka}`, pid: server.pid, ended: server.ended, stop: () => server.stop(stopSteps) };
+}
+
+/** The cluster id is made here, once, and stays with the data: a position in Postgres names it. */
+async function format(java: string, javaArgs: readonly string[], home: string): Promise<void> {
+  let clusterId = randomBytes(16).toString('base64url');
+  while (clusterId.startsWith('-')) clusterId = randomBytes(16).toString('base64url'); // it would read as an option
+  try {
+    await run(
+      java,
+      [...javaArgs, 'kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', 'server.properties'].concat(
+        '--ignore-formatted',
+      ),
+      { cwd: home, timeoutMs: 60_000 },
+    );
+  } catch (error) {
+    throw new Problem(
+      `Kafka's storage in ${home} could not be prepared (${reasonOf(error).trim().split('\n').at(-1)}).`,
+      `Remove ${home} if its data may be forgotten, and start again.`,
+      { cause: error },
+    );
+  }
+}
+
+async function untilStarted(server: ServerProcess, log: string): Promise<void> {
+  for (const until = Date.now() + startDeadlineMs; Date.now() < until; await sleep(50)) {
+    if (!server.running()) throw failure(await server.ended, log);
+    if (existsSync(log) && readFileSync(log, 'utf8').includes('Kafka Server started')) return;
+  }
+  throw failure(`has not started within ${startDeadlineMs / 1000} s`, log);
+}
+
+function failure(what: string, log: string): Problem {
+  const lines = existsSync(log) ? readFileSync(log, 'utf8').split('\n') : [];
+  const line = lines.findLast((text) => / (ERROR|FATAL) /.test(text));
+  return new Problem(`Kafka ${what}${line ? `: ${line}` : ''}.`, `See ${log} and kafka.out beside it.`);
+}
+
+/** Relative paths: the process runs in its own folder, so no character of a path needs escaping here. */
+function serverProperties(port: number, controllerPort: number): string {
+  return `${Object.entries({
+    'process.roles': 'broker,controller',
+    'node.id': 1,
+    // Fixed voters rather than a dynamic quorum: the controller's port may then change between starts.
+    'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'inter.broker.listener.name': 'PLAINTEXT',
+    'controller.listener.names': 'CONTROLLER',
+    'log.dirs': 'log',
+    'auto.create.topics.enable': false,
+    'default.replication.factor': 1,
+    'offsets.topic.replication.factor': 1,
+    'offsets.topic.num.partitions': 4,
+    'transaction.state.log.replication.factor': 1,
+    'transaction.state.log.min.isr': 1,
+    'transaction.state.log.num.partitions': 4,
+    'share.coordinator.state.topic.replication.factor': 1,
+    'share.coordinator.state.topic.min.isr': 1,
+    'share.coordinator.state.topic.num.partitions': 1,
+    'group.initial.rebalance.delay.ms': 0,
+    'group.min.session.timeout.ms': 1000, // fault tests use short sessions
+    'log.cleaner.threads': 1,
+    'log.cleaner.dedupe.buffer.size': 16_777_216,
+    'log.index.size.max.bytes': 1_048_576,
+    'num.network.threads': 2,
+    'num.io.threads': 4,
+  })
+    .map(([key, value]) => `${key}=${value}`)
+    .join('\n')}\n`;
+}

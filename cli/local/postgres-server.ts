@@ -1,0 +1,167 @@
+import { randomBytes } from 'node:crypto';
+import {
+  appendFileSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type DataFolder, replaceFile } from './data-folder.ts';
+import type { LocalServer, StartOptions } from './kafka-server.ts';
+import { type PostgresAccount, postgresAccount } from './postgres-account.ts';
+import { type PostgresBinaries, postgresBinaries } from './postgres-binaries.ts';
+import { machineSize, postgresSettings } from './postgres-settings.ts';
+import { codeOf, Problem, reasonOf } from './problem.ts';
+import { run } from './run-command.ts';
+import { launch, type ServerProcess, type StopStep, stopLeftover } from './server-process.ts';
+
+/** Fast shutdown, which writes a checkpoint; then immediate, after which the next start recovers from the log. */
+const stopSteps: readonly StopStep[] = [
+  ['SIGINT', 30_000],
+  ['SIGQUIT', 10_000],
+];
+const startDeadlineMs = 300_000; // recovery after a kill -9 replays up to 8 GB of log
+const major = '18';
+const database = 'main';
+
+const recordFile = (folder: DataFolder) => join(folder.run, 'postgres.json');
+
+export function stopPostgresLeftover(folder: DataFolder): Promise<boolean> {
+  return stopLeftover('Postgres', recordFile(folder), stopSteps);
+}
+
+/** A real Postgres 18 with the database `main`, listening on 127.0.0.1 only, behind a password made for this folder. */
+export async function startPostgres({ folder, ports, say }: StartOptions): Promise<LocalServer> {
+  const binaries = postgresBinaries();
+  const cluster = join(folder.path, 'postgres');
+  const account = await postgresAccount([join(cluster, 'PG_VERSION'), binaries.postgres]);
+  const password = passwordOf(folder);
+  if (!existsSync(cluster)) {
+    say('Creating the database (Postgres 18)');
+    await createCluster({ folder, cluster, binaries, account, password });
+  }
+  checkVersion(cluster);
+  const settings = {
+    ...postgresSettings(machineSize(folder.path)),
+    port: ports.postgres,
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+  };
+  const log = join(folder.logs, 'postgres.log');
+  const logStart = existsSync(log) ? statSync(log).size : 0;
+  const flags = Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`]);
+  const server = launch({
+    title: 'Postgres',
+    ...account.wrap(binaries.postgres, ['-D', cluster, ...flags]),
+    cwd: '/',
+    env: cleanEnvironment(),
+    ...(account.owner ? { account: account.owner } : {}),
+    outputFile: log,
+    recordFile: recordFile(folder),
+  });
+  try {
+    await untilReady(server, cluster, () => readFileSync(log).subarray(logStart).toString('utf8'));
+  } catch (error) {
+    await server.stop(stopSteps);
+    throw error;
+  }
+  return {
+    url: `postgres://postgres:${password}@127.0.0.1:${ports.postgres}/${database}`,
+    pid: server.pid,
+    ended: server.ended,
+    stop: () => server.stop(stopSteps),
+  };
+}
+
+interface ClusterOptions {
+  readonly folder: DataFolder;
+  readonly cluster: string;
+  readonly binaries: PostgresBinaries;
+  readonly account: PostgresAccount;
+  readonly password: string;
+}
+
+/** Made beside its place and moved there when complete: a start that is killed half-way leaves nothing to repair. */
+async function createCluster(o: ClusterOptions): Promise<void> {
+  const unfinished = `${o.cluster}.new`;
+  rmSync(unfinished, { recursive: true, force: true });
+  mkdirSync(unfinished, { mode: 0o700 });
+  if (o.account.owner) chownSync(unfinished, o.account.owner.uid, o.account.owner.gid);
+  const runAs = async (command: string, args: readonly string[], input?: string) => {
+    const wrapped = o.account.wrap(command, args);
+    await run(wrapped.command, wrapped.args, {
+      cwd: '/',
+      env: cleanEnvironment(),
+      timeoutMs: 120_000,
+      ...(input === undefined ? {} : { input }),
+      ...(o.account.owner ? { account: o.account.owner } : {}),
+    });
+  };
+  const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
+  try {
+    await runAs(o.binaries.initdb, ['-D', unfinished, '-U', 'postgres', '--auth=trust', '--no-sync', ...locale]);
+    // The single-user mode needs no client, no port and no password file: one statement a line on standard input.
+    const statements = `alter user postgres password '${o.password}';\ncreate database ${database};\n`;
+    await runAs(o.binaries.postgres, ['--single', '-D', unfinished, 'postgres'], statements);
+    writeFileSync(join(unfinished, 'pg_hba.conf'), 'host all all 127.0.0.1/32 scram-sha-256\n');
+  } catch (error) {
+    appendFileSync(join(o.folder.logs, 'postgres.log'), `${reasonOf(error)}\n`);
+    throw new Problem(
+      `The database could not be created (${reasonOf(error).split('\n')[0]}).`,
+      `See ${join(o.folder.logs, 'postgres.log')}.`,
+      { cause: error },
+    );
+  }
+  renameSync(unfinished, o.cluster);
+}
+
+/** Hexadecimal, so that it needs no escaping in a URL or in SQL. */
+function passwordOf(folder: DataFolder): string {
+  const file = join(folder.path, 'postgres-password');
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error;
+  }
+  const password = randomBytes(16).toString('hex');
+  replaceFile(file, `${password}\n`);
+  return password;
+}
+
+function checkVersion(cluster: string): void {
+  const version = readFileSync(join(cluster, 'PG_VERSION'), 'utf8').trim();
+  if (version !== major) {
+    throw new Problem(
+      `The data in ${cluster} was made by Postgres ${version}, and this is Postgres ${major}.`,
+      'Use the version it was made with, or start with another data folder (LEAKAGE_DATA_DIR).',
+    );
+  }
+}
+
+/** The server says in its own pid file whether it accepts connections; words in a log depend on the language. */
+async function untilReady(server: ServerProcess, cluster: string, log: () => string): Promise<void> {
+  const pidFile = join(cluster, 'postmaster.pid');
+  for (const until = Date.now() + startDeadlineMs; Date.now() < until; await sleep(20)) {
+    if (!server.running()) throw failure(await server.ended, log());
+    const lines = existsSync(pidFile) ? readFileSync(pidFile, 'utf8').split('\n') : [];
+    if (Number(lines[0]) === server.pid && lines[7]?.trim() === 'ready') return;
+  }
+  throw failure(`has not started within ${startDeadlineMs / 1000} s`, log());
+}
+
+function failure(what: string, log: string): Problem {
+  const line = log.split('\n').findLast((text) => /(FATAL|PANIC|ERROR|error while loading)/.test(text));
+  return new Problem(`Postgres ${what}${line ? `: ${line}` : ''}.`, 'See logs/postgres.log in the data folder.');
+}
+
+/** Without the PG* variables of whoever calls us: PGDATA, PGPORT and the like would change the server. */
+function cleanEnvironment(): NodeJS.ProcessEnv {
+  const entries = Object.entries(process.env).filter(([key]) => !key.startsWith('PG') && !key.startsWith('LC_'));
+  return { ...Object.fromEntries(entries), LC_ALL: 'C' };
+}
