@@ -1,0 +1,166 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from '@leakage/runtime';
+import pg from 'pg';
+import { CopyIn, type CopySource } from './copy-in.ts';
+import { endsConnection, isConnectRetryable } from './errors.ts';
+import { valueTypes } from './values.ts';
+
+export interface QueryAnswer<R> {
+  rows: R[];
+  rowCount: number;
+  command: string;
+}
+
+/** A pool, a connection or a transaction. Values: see values.ts; JSON parameters are passed as JSON text. */
+export interface Queryable {
+  query<R = Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<QueryAnswer<R>>;
+}
+
+/** What a connection tells the server to enforce. 0 switches a limit off. */
+export interface Guards {
+  statementTimeoutMs: number;
+  lockTimeoutMs: number;
+  idleInTransactionTimeoutMs: number;
+}
+
+export const defaultGuards: Guards = {
+  statementTimeoutMs: 60_000,
+  lockTimeoutMs: 10_000,
+  idleInTransactionTimeoutMs: 60_000,
+};
+
+export interface ConnectOptions {
+  url: string;
+  applicationName: string;
+  guards: Guards;
+}
+
+// The server ends a statement first; the client waits this much longer and then gives the connection up (the server, or
+// the network between, is gone: no answer will come).
+const CLIENT_GRACE_MS = 15_000;
+
+export function clientConfig(o: ConnectOptions): pg.ClientConfig {
+  const { statementTimeoutMs } = o.guards;
+  return {
+    connectionString: o.url,
+    application_name: o.applicationName,
+    types: valueTypes,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    connectionTimeoutMillis: 10_000,
+    ...(statementTimeoutMs > 0 ? { query_timeout: statementTimeoutMs + CLIENT_GRACE_MS } : {}),
+  };
+}
+
+// Sent as statements, not as startup options: a URL may carry `options` of its own, and poolers refuse them.
+export function sessionSettings(guards: Guards): string {
+  return [
+    `set timezone = 'UTC'`,
+    `set datestyle = 'ISO'`,
+    `set statement_timeout = ${guards.statementTimeoutMs}`,
+    `set lock_timeout = ${guards.lockTimeoutMs}`,
+    `set idle_in_transaction_session_timeout = ${guards.idleInTransactionTimeoutMs}`,
+    'set tcp_keepalives_idle = 30',
+    'set tcp_keepalives_interval = 10',
+    'set tcp_keepalives_count = 3',
+    'set tcp_user_timeout = 60000',
+  ].join('; ');
+}
+
+/** One pg client with the knowledge of whether it can still be trusted. */
+export class Connection implements Queryable {
+  #client: pg.ClientBase;
+  #lost: unknown = null;
+
+  constructor(client: pg.ClientBase) {
+    this.#client = client;
+    // An 'error' event without a listener ends the process; it comes between statements too (terminated while idle).
+    client.on('error', this.#onError);
+  }
+
+  #onError = (error: Error): void => {
+    this.#lost ??= error;
+  };
+
+  /** Why this connection must not be used any more, or null. */
+  get lost(): unknown {
+    return this.#lost;
+  }
+
+  async query<R>(text: string, values?: readonly unknown[]): Promise<QueryAnswer<R>> {
+    try {
+      const answer = await this.#client.query(text, values as unknown[] | undefined);
+      // Several statements in one text answer with several results: the last one counts.
+      const last = Array.isArray(answer) ? (answer.at(-1) as typeof answer) : answer;
+      return { rows: last.rows as R[], rowCount: last.rowCount ?? 0, command: last.command };
+    } catch (error) {
+      if (endsConnection(error)) this.#lost ??= error;
+      throw error;
+    }
+  }
+
+  /** Several COPY ... FROM STDIN BINARY in one round trip; the rows of each. */
+  async copy(sources: readonly CopySource[]): Promise<number[]> {
+    try {
+      return await CopyIn.run(this.#client, sources);
+    } catch (error) {
+      if (endsConnection(error)) this.#lost ??= error;
+      throw error;
+    }
+  }
+
+  onNotification(handler: (payload: string, channel: string) => void): void {
+    this.#client.on('notification', (n) => handler(n.payload ?? '', n.channel));
+  }
+
+  onEnd(handler: () => void): void {
+    this.#client.on('end', handler);
+  }
+
+  /** Gives the client back to whoever made it; the error listener stays on a lost one (late errors still arrive). */
+  detach(): void {
+    if (this.#lost === null) this.#client.removeListener('error', this.#onError);
+  }
+}
+
+/** A connection of its own, outside any pool, with its settings made and `setup` run. */
+export async function connect(
+  o: ConnectOptions & { setup?: readonly string[] },
+): Promise<{ connection: Connection; end(): Promise<void> }> {
+  const client = new pg.Client(clientConfig(o));
+  const connection = new Connection(client);
+  try {
+    await client.connect();
+    await connection.query(sessionSettings(o.guards));
+    for (const statement of o.setup ?? []) await connection.query(statement);
+  } catch (error) {
+    await client.end();
+    throw error;
+  }
+  return { connection, end: () => client.end() };
+}
+
+const CONNECT_ATTEMPTS = 12;
+const CONNECT_BACKOFF_MAX_MS = 3_000;
+
+/** Runs `attempt` until it connects, at most for about half a minute; a wrong password or database fails at once. */
+export async function connectPatiently<T>(
+  attempt: () => Promise<T>,
+  o: { log: Logger; signal?: AbortSignal },
+): Promise<T> {
+  for (let n = 1; ; n++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (n === CONNECT_ATTEMPTS || !isConnectRetryable(error) || o.signal?.aborted === true) throw error;
+      if (n === 3) o.log.warn({ err: error }, 'Postgres cannot be reached; trying again');
+      await sleep(backoffMs(n, CONNECT_BACKOFF_MAX_MS), undefined, { signal: o.signal });
+    }
+  }
+}
+
+/** Exponential with full jitter in its upper half, so that processes that met once do not meet again. */
+export function backoffMs(attempt: number, maxMs: number): number {
+  const full = Math.min(maxMs, 25 * 2 ** attempt);
+  return full / 2 + (Math.random() * full) / 2;
+}

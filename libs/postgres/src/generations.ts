@@ -1,0 +1,148 @@
+import { createHash } from 'node:crypto';
+import type { Queryable } from './connection.ts';
+import type { Pool } from './pool.ts';
+import { inTransaction } from './transaction.ts';
+
+/** Journey type of each call reason and IVR token ('any' fits every type). */
+export interface ReasonTable {
+  journeyTypes: string[];
+  reasons: Record<string, string>;
+  tokens: Record<string, string>;
+}
+
+/** What silver and gold were computed with. Belongs to the generation, not to a process. */
+export interface Rules {
+  windowMs: number;
+  timeZone: string;
+  repeatScope: 'same_issue' | 'any_reason';
+  reasons: ReasonTable;
+}
+
+export type GenerationState = 'active' | 'building' | 'retired' | 'dropped';
+
+export interface Generation {
+  id: number;
+  state: GenerationState;
+  rules: Rules;
+  rulesVersion: number;
+  rulesHash: string;
+}
+
+/** Equal for equal rules, whatever the order of their keys; covers the version of the code that applies them. */
+export function hashRules(rules: Rules, rulesVersion: number): string {
+  return createHash('sha256')
+    .update(JSON.stringify(canonical({ rulesVersion, rules })))
+    .digest('hex');
+}
+
+function canonical(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(canonical);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  return entries.map(([key, entry]) => [key, canonical(entry)]);
+}
+
+interface GenerationRow {
+  id: number;
+  state: GenerationState;
+  rules: Rules & { rulesVersion: number };
+  rules_hash: string;
+}
+
+const SELECT = 'select id, state, rules, rules_hash from ops.generation where id = $1';
+
+/**
+ * The stored generation, created with these rules and its shard rows when it does not exist: active if no other one is,
+ * else building. The caller compares `rulesHash` with its own and stops when they differ (it must not mix rules).
+ */
+export async function ensureGeneration(
+  pool: Pool,
+  id: number,
+  wanted: { rules: Rules; rulesVersion: number; shards: number },
+): Promise<Generation> {
+  return await inTransaction(pool, async (tx) => {
+    // Two processes that start together: the second one waits here and then finds what the first one made.
+    await tx.query(`select pg_advisory_xact_lock(hashtextextended('ops.generation', 0))`);
+    const stored = (await tx.query<GenerationRow>(SELECT, [id])).rows[0];
+    if (stored !== undefined) return generationOf(stored);
+    const { rows } = await tx.query<GenerationRow>(
+      `insert into ops.generation (id, state, rules, rules_hash)
+       select $1, case when exists (select from ops.generation where state = 'active') then 'building' else 'active' end,
+              $2, $3
+       returning id, state, rules, rules_hash`,
+      [
+        id,
+        JSON.stringify({ ...wanted.rules, rulesVersion: wanted.rulesVersion }),
+        hashRules(wanted.rules, wanted.rulesVersion),
+      ],
+    );
+    await tx.query(
+      'insert into ops.shard (generation, shard) select $1, shard from generate_series(0, $2 - 1) as s (shard)',
+      [id, wanted.shards],
+    );
+    const [created] = rows;
+    if (created === undefined) throw new Error(`generation ${id} was not created`);
+    return generationOf(created);
+  });
+}
+
+function generationOf(row: GenerationRow): Generation {
+  const { rulesVersion, ...rules } = row.rules;
+  return { id: row.id, state: row.state, rules, rulesVersion, rulesHash: row.rules_hash };
+}
+
+export async function loadGeneration(db: Queryable, id: number): Promise<Generation | null> {
+  const row = (await db.query<GenerationRow>(SELECT, [id])).rows[0];
+  return row === undefined ? null : generationOf(row);
+}
+
+/** The generation that the stable views show, or null before the first one. */
+export async function activeGeneration(db: Queryable): Promise<number | null> {
+  const { rows } = await db.query<{ id: number }>(`select id from ops.generation where state = 'active'`);
+  return rows[0]?.id ?? null;
+}
+
+export interface ShardRow {
+  shard: number;
+  stateVersion: number;
+  /** The last seq used in the change log; 0 before the first. */
+  changeSeq: number;
+  wmDigital: number | null;
+  wmCalls: number | null;
+}
+
+const LOCK_SHARDS = `
+  select shard, state_version, change_seq, wm_digital, wm_calls
+    from ops.shard
+   where generation = $1 and shard = any ($2::smallint[])
+   order by shard
+     for update`;
+
+/** Locks shards in ascending order, so that processes that share some of them wait and never deadlock. */
+export async function lockShards(tx: Queryable, generation: number, shards: readonly number[]): Promise<ShardRow[]> {
+  const { rows } = await tx.query<{
+    shard: number;
+    state_version: number;
+    change_seq: number;
+    wm_digital: number | null;
+    wm_calls: number | null;
+  }>(LOCK_SHARDS, [generation, shards]);
+  const distinct = new Set(shards).size;
+  if (rows.length !== distinct) {
+    throw new Error(`generation ${generation} has ${rows.length} of the ${distinct} shards to be locked`);
+  }
+  return rows.map((row) => ({
+    shard: row.shard,
+    stateVersion: row.state_version,
+    changeSeq: row.change_seq,
+    wmDigital: row.wm_digital,
+    wmCalls: row.wm_calls,
+  }));
+}
+
+/** Points the stable schema `layer` (silver, gold) at a generation's views; does nothing when it is there already. */
+export async function publishViews(pool: Pool, layer: string, generation: number): Promise<void> {
+  await inTransaction(pool, async (tx) => {
+    await tx.query('select ops.publish($1, $2)', [layer, generation]);
+  });
+}

@@ -1,0 +1,33 @@
+export type { Guards, QueryAnswer, Queryable } from './connection.ts';
+export { Connection } from './connection.ts';
+export { CopyEncoder, type CopyType } from './copy-encoder.ts';
+export type { CopySource } from './copy-in.ts';
+export { CommitUnknownError, isTransient, PositionMovedError, RolledBackError, sqlState } from './errors.ts';
+export {
+  activeGeneration,
+  ensureGeneration,
+  type Generation,
+  type GenerationState,
+  hashRules,
+  loadGeneration,
+  lockShards,
+  publishViews,
+  type ReasonTable,
+  type Rules,
+  type ShardRow,
+} from './generations.ts';
+export { type MigrateOptions, migrate, migrateOps } from './migrate.ts';
+export { createPool, Pool, type PoolOptions } from './pool.ts';
+export {
+  addOutcomes,
+  advance,
+  type Move,
+  type Outcomes,
+  type PositionStore,
+  positionStore,
+  type StoredPosition,
+} from './positions.ts';
+export { indexedPlansOnly, Session, type SessionOptions, type SinkTx } from './session.ts';
+export { type Isolation, inTransaction, type TransactionOptions } from './transaction.ts';
+export { instantParameter, parseInstant } from './values.ts';
+export { waitForRelation } from './wait.ts';

@@ -1,0 +1,71 @@
+import type { Logger } from '@leakage/runtime';
+import pg from 'pg';
+import {
+  Connection,
+  clientConfig,
+  connectPatiently,
+  defaultGuards,
+  type Guards,
+  type QueryAnswer,
+  type Queryable,
+  sessionSettings,
+} from './connection.ts';
+
+export interface PoolOptions extends Partial<Guards> {
+  url: string;
+  applicationName: string;
+  /** Connections at most; default 4. */
+  max?: number;
+  log: Logger;
+}
+
+/** A few connections shared by everything in a process that is not a sink. Every one runs with the guards set. */
+export class Pool implements Queryable {
+  readonly #pool: pg.Pool;
+  readonly #log: Logger;
+
+  constructor(o: PoolOptions) {
+    const guards: Guards = {
+      statementTimeoutMs: o.statementTimeoutMs ?? defaultGuards.statementTimeoutMs,
+      lockTimeoutMs: o.lockTimeoutMs ?? defaultGuards.lockTimeoutMs,
+      idleInTransactionTimeoutMs: o.idleInTransactionTimeoutMs ?? defaultGuards.idleInTransactionTimeoutMs,
+    };
+    this.#log = o.log;
+    this.#pool = new pg.Pool({
+      ...clientConfig({ url: o.url, applicationName: o.applicationName, guards }),
+      max: o.max ?? 4,
+      idleTimeoutMillis: 30_000,
+      // pg-pool waits for the promise before it hands the client out (its types do not say so).
+      onConnect: async (client) => {
+        await client.query(sessionSettings(guards));
+      },
+    });
+    // An idle client that the server closes ends the process unless somebody listens. The pool has removed it already.
+    this.#pool.on('error', (error) => o.log.debug({ err: error }, 'an idle connection to Postgres was closed'));
+  }
+
+  /** One statement on any connection. It is not retried: whether a failed write was applied is for the caller to know. */
+  async query<R = Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<QueryAnswer<R>> {
+    return await this.withConnection((connection) => connection.query<R>(text, values));
+  }
+
+  /** Lends a connection for several statements of one session (advisory locks, a snapshot); a lost one is destroyed. */
+  async withConnection<T>(fn: (connection: Connection) => Promise<T>): Promise<T> {
+    const client = await connectPatiently(() => this.#pool.connect(), { log: this.#log });
+    const connection = new Connection(client);
+    try {
+      return await fn(connection);
+    } finally {
+      connection.detach();
+      client.release(connection.lost !== null);
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.#pool.end();
+  }
+}
+
+export function createPool(o: PoolOptions): Pool {
+  return new Pool(o);
+}

@@ -1,0 +1,117 @@
+import type { Logger } from '@leakage/runtime';
+import {
+  type Connection,
+  connect,
+  connectPatiently,
+  defaultGuards,
+  type Guards,
+  type Queryable,
+} from './connection.ts';
+import type { CopySource } from './copy-in.ts';
+import { isTransient } from './errors.ts';
+import { RETRIES, runTransaction, withRetries } from './transaction.ts';
+
+export interface SinkTx extends Queryable {
+  /** COPY ... FROM STDIN BINARY; the number of rows. `data` must not change until this returns. */
+  copy(table: string, columns: readonly string[], data: readonly Buffer[]): Promise<number>;
+  /** Several of them in one round trip. */
+  copyAll(sources: readonly CopySource[]): Promise<number[]>;
+}
+
+export interface SessionOptions extends Partial<Guards> {
+  url: string;
+  applicationName: string;
+  /** Run after every connect: temporary tables (`on commit delete rows`), planner settings. */
+  setup?: readonly string[];
+  log: Logger;
+}
+
+/** Staging tables have no statistics and plans flip (measured): a sink puts these into its `setup`. */
+export const indexedPlansOnly: readonly string[] = [
+  'set enable_seqscan = off',
+  'set enable_hashjoin = off',
+  'set enable_mergejoin = off',
+];
+
+/**
+ * One connection of a sink, with its temporary tables. One transaction at a time. After a lost connection the next
+ * transaction connects again and runs the setup again.
+ */
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #stopping = new AbortController();
+  #open: { connection: Connection; end(): Promise<void> } | null = null;
+  #busy = false;
+
+  constructor(o: SessionOptions) {
+    this.#options = o;
+  }
+
+  /**
+   * Applied exactly once when this returns. Throws CommitUnknownError when the connection was lost, before or during
+   * COMMIT: the caller reads the positions either way. Transient errors are retried inside; `fn` then runs again.
+   */
+  async transaction<T>(fn: (tx: SinkTx) => Promise<T>): Promise<T> {
+    if (this.#busy) throw new Error('a session runs one transaction at a time');
+    this.#busy = true;
+    try {
+      return await withRetries(RETRIES, isTransient, () => this.#attempt(fn));
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#close();
+  }
+
+  async #attempt<T>(fn: (tx: SinkTx) => Promise<T>): Promise<T> {
+    const connection = await this.#connection();
+    try {
+      return await runTransaction(connection, () => fn(sinkTx(connection)), {});
+    } finally {
+      if (connection.lost !== null) await this.#close();
+    }
+  }
+
+  async #connection(): Promise<Connection> {
+    if (this.#open !== null && this.#open.connection.lost === null) return this.#open.connection;
+    await this.#close();
+    const o = this.#options;
+    const guards: Guards = { ...defaultGuards, ...definedGuards(o) };
+    const { signal } = this.#stopping;
+    signal.throwIfAborted();
+    const open = await connectPatiently(() => connect({ ...o, guards }), { log: o.log, signal });
+    if (signal.aborted) await open.end();
+    signal.throwIfAborted();
+    this.#open = open;
+    return open.connection;
+  }
+
+  async #close(): Promise<void> {
+    const open = this.#open;
+    this.#open = null;
+    await open?.end();
+  }
+}
+
+function sinkTx(connection: Connection): SinkTx {
+  return {
+    query: (text, values) => connection.query(text, values),
+    async copy(table, columns, data) {
+      const [rows = 0] = await connection.copy([{ table, columns, data }]);
+      return rows;
+    },
+    copyAll: (sources) => connection.copy(sources),
+  };
+}
+
+function definedGuards(o: Partial<Guards>): Partial<Guards> {
+  const { statementTimeoutMs, lockTimeoutMs, idleInTransactionTimeoutMs } = o;
+  return {
+    ...(statementTimeoutMs === undefined ? {} : { statementTimeoutMs }),
+    ...(lockTimeoutMs === undefined ? {} : { lockTimeoutMs }),
+    ...(idleInTransactionTimeoutMs === undefined ? {} : { idleInTransactionTimeoutMs }),
+  };
+}
