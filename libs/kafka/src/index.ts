@@ -1,5 +1,6 @@
-export type { KafkaClient } from './client.ts';
-export { createKafkaClient } from './client.ts';
+export { createKafkaClient, type KafkaClient, type KafkaClientOptions } from './client.ts';
+export { startPublisher } from './publisher.ts';
+export { ensureTopics, topicOffsets } from './topics.ts';
 export type {
   ApplyResult,
   Compression,
@@ -17,16 +18,7 @@ export type {
   RecordHeaders,
   Stage,
   StoredPosition,
-  TopicSpec,
 } from './types.ts';
 
-import type { KafkaClient } from './client.ts';
-import type { ConsumerOptions, KafkaConsumer, PartitionEnds, Publisher, PublisherOptions, TopicSpec } from './types.ts';
-
-export declare function ensureTopics(
-  client: KafkaClient,
-  table: readonly TopicSpec[],
-): Promise<{ created: string[]; differences: string[] }>;
-export declare function topicOffsets(client: KafkaClient, topics: readonly string[]): Promise<PartitionEnds[]>;
-export declare function startPublisher(client: KafkaClient, o: PublisherOptions): Promise<Publisher>;
+import type { ConsumerOptions, KafkaConsumer } from './types.ts';
 export declare function startConsumer<P>(o: ConsumerOptions<P>): Promise<KafkaConsumer>;

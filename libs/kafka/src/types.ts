@@ -149,12 +149,6 @@ export interface Publisher extends Part {
   publish(batch: readonly OutgoingRecord[]): Promise<PublishedRange[]>;
 }
 
-export interface TopicSpec {
-  readonly name: string;
-  readonly partitions: number;
-  readonly config: Readonly<Record<string, string>>;
-}
-
 export interface PartitionEnds {
   readonly topic: string;
   readonly partition: number;

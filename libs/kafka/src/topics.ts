@@ -1,0 +1,77 @@
+import type { TopicSpec } from '@leakage/schemas';
+import kafkajs, { type Admin } from 'kafkajs';
+import { type KafkaClient, withAdmin } from './client.ts';
+import type { PartitionEnds } from './types.ts';
+
+const createTimeoutMs = 15_000;
+
+/**
+ * Creates the topics that are missing and alters none: what differs in an existing one comes back as sentences.
+ * Any number of processes may do this at once.
+ */
+export async function ensureTopics(
+  client: KafkaClient,
+  table: readonly TopicSpec[],
+): Promise<{ created: string[]; differences: string[] }> {
+  return withAdmin(client, async (admin) => {
+    const existing = new Set(await admin.listTopics());
+    const created: string[] = [];
+    for (const spec of table) {
+      if (existing.has(spec.name)) continue;
+      if (await create(admin, spec)) created.push(spec.name);
+    }
+    const differences: string[] = [];
+    for (const spec of table) {
+      if (!created.includes(spec.name)) differences.push(...(await differencesOf(admin, spec)));
+    }
+    return { created, differences };
+  });
+}
+
+/** False when somebody else was faster. */
+async function create(admin: Admin, { name, partitions, config }: TopicSpec): Promise<boolean> {
+  return admin.createTopics({
+    timeout: createTimeoutMs,
+    waitForLeaders: true,
+    topics: [
+      {
+        topic: name,
+        numPartitions: partitions,
+        // The broker's default: one on a single node, as many as its operator wants elsewhere.
+        replicationFactor: -1,
+        configEntries: Object.entries(config).map(([key, value]) => ({ name: key, value })),
+      },
+    ],
+  });
+}
+
+async function differencesOf(admin: Admin, { name, partitions, config }: TopicSpec): Promise<string[]> {
+  const { topics } = await admin.fetchTopicMetadata({ topics: [name] });
+  const count = topics.find((topic) => topic.name === name)?.partitions.length ?? 0;
+  const found = count === partitions ? [] : [`topic ${name} has ${count} partitions, expected ${partitions}`];
+  const { resources } = await admin.describeConfigs({
+    includeSynonyms: false,
+    resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name, configNames: Object.keys(config) }],
+  });
+  const entries = new Map(resources[0]?.configEntries.map((entry) => [entry.configName, entry.configValue]));
+  for (const [key, expected] of Object.entries(config)) {
+    const actual = entries.get(key);
+    if (actual !== expected) found.push(`topic ${name} has ${key}=${actual ?? '(unset)'}, expected ${expected}`);
+  }
+  return found;
+}
+
+/** The ends of every partition: `high` ends before the first record of a transaction that is still open. */
+export async function topicOffsets(client: KafkaClient, topics: readonly string[]): Promise<PartitionEnds[]> {
+  return withAdmin(client, (admin) => endsOf(admin, topics));
+}
+
+export async function endsOf(admin: Admin, topics: readonly string[]): Promise<PartitionEnds[]> {
+  const ends: PartitionEnds[] = [];
+  for (const topic of topics) {
+    for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
+      ends.push({ topic, partition, low: Number(low), high: Number(high) });
+    }
+  }
+  return ends;
+}
