@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from '@leakage/runtime';
+import { type Logger, retry } from '@leakage/runtime';
 import pg from 'pg';
 import { CopyIn, type CopySource } from './copy-in.ts';
 import { endsConnection, isConnectRetryable } from './errors.ts';
@@ -70,7 +69,7 @@ export function sessionSettings(guards: Guards): string {
 /** One pg client with the knowledge of whether it can still be trusted. */
 export class Connection implements Queryable {
   #client: pg.ClientBase;
-  #lost: unknown = null;
+  #lost: Error | null = null;
 
   constructor(client: pg.ClientBase) {
     this.#client = client;
@@ -83,8 +82,12 @@ export class Connection implements Queryable {
   };
 
   /** Why this connection must not be used any more, or null. */
-  get lost(): unknown {
+  get lost(): Error | null {
     return this.#lost;
+  }
+
+  #note(error: unknown): void {
+    if (endsConnection(error)) this.#lost ??= error instanceof Error ? error : new Error(String(error));
   }
 
   async query<R>(text: string, values?: readonly unknown[]): Promise<QueryAnswer<R>> {
@@ -94,7 +97,7 @@ export class Connection implements Queryable {
       const last = Array.isArray(answer) ? (answer.at(-1) as typeof answer) : answer;
       return { rows: last.rows as R[], rowCount: last.rowCount ?? 0, command: last.command };
     } catch (error) {
-      if (endsConnection(error)) this.#lost ??= error;
+      this.#note(error);
       throw error;
     }
   }
@@ -104,7 +107,7 @@ export class Connection implements Queryable {
     try {
       return await CopyIn.run(this.#client, sources);
     } catch (error) {
-      if (endsConnection(error)) this.#lost ??= error;
+      this.#note(error);
       throw error;
     }
   }
@@ -140,27 +143,19 @@ export async function connect(
   return { connection, end: () => client.end() };
 }
 
-const CONNECT_ATTEMPTS = 12;
-const CONNECT_BACKOFF_MAX_MS = 3_000;
-
 /** Runs `attempt` until it connects, at most for about half a minute; a wrong password or database fails at once. */
 export async function connectPatiently<T>(
   attempt: () => Promise<T>,
   o: { log: Logger; signal?: AbortSignal },
 ): Promise<T> {
-  for (let n = 1; ; n++) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (n === CONNECT_ATTEMPTS || !isConnectRetryable(error) || o.signal?.aborted === true) throw error;
+  return await retry(attempt, {
+    attempts: 14,
+    baseMs: 100,
+    maxMs: 3_000,
+    retryable: isConnectRetryable,
+    onRetry: (error, n) => {
       if (n === 3) o.log.warn({ err: error }, 'Postgres cannot be reached; trying again');
-      await sleep(backoffMs(n, CONNECT_BACKOFF_MAX_MS), undefined, { signal: o.signal });
-    }
-  }
-}
-
-/** Exponential with full jitter in its upper half, so that processes that met once do not meet again. */
-export function backoffMs(attempt: number, maxMs: number): number {
-  const full = Math.min(maxMs, 25 * 2 ** attempt);
-  return full / 2 + (Math.random() * full) / 2;
+    },
+    ...(o.signal === undefined ? {} : { signal: o.signal }),
+  });
 }

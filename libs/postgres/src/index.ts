@@ -16,6 +16,7 @@ export {
   type Rules,
   type ShardRow,
 } from './generations.ts';
+export { type ListenerOptions, startListener } from './listener.ts';
 export { type MigrateOptions, migrate, migrateOps } from './migrate.ts';
 export { createPool, Pool, type PoolOptions } from './pool.ts';
 export {

@@ -1,4 +1,4 @@
-import type { Logger } from '@leakage/runtime';
+import type { Logger, Part } from '@leakage/runtime';
 import pg from 'pg';
 import {
   Connection,
@@ -20,9 +20,12 @@ export interface PoolOptions extends Partial<Guards> {
 }
 
 /** A few connections shared by everything in a process that is not a sink. Every one runs with the guards set. */
-export class Pool implements Queryable {
+export class Pool implements Queryable, Part {
+  readonly name = 'Postgres pool';
   readonly #pool: pg.Pool;
   readonly #log: Logger;
+  readonly #settings: string;
+  readonly #prepared = new WeakSet<pg.PoolClient>();
 
   constructor(o: PoolOptions) {
     const guards: Guards = {
@@ -31,14 +34,11 @@ export class Pool implements Queryable {
       idleInTransactionTimeoutMs: o.idleInTransactionTimeoutMs ?? defaultGuards.idleInTransactionTimeoutMs,
     };
     this.#log = o.log;
+    this.#settings = sessionSettings(guards);
     this.#pool = new pg.Pool({
       ...clientConfig({ url: o.url, applicationName: o.applicationName, guards }),
       max: o.max ?? 4,
       idleTimeoutMillis: 30_000,
-      // pg-pool waits for the promise before it hands the client out (its types do not say so).
-      onConnect: async (client) => {
-        await client.query(sessionSettings(guards));
-      },
     });
     // An idle client that the server closes ends the process unless somebody listens. The pool has removed it already.
     this.#pool.on('error', (error) => o.log.debug({ err: error }, 'an idle connection to Postgres was closed'));
@@ -54,6 +54,10 @@ export class Pool implements Queryable {
     const client = await connectPatiently(() => this.#pool.connect(), { log: this.#log });
     const connection = new Connection(client);
     try {
+      if (!this.#prepared.has(client)) {
+        await connection.query(this.#settings);
+        this.#prepared.add(client);
+      }
       return await fn(connection);
     } finally {
       connection.detach();
@@ -61,7 +65,7 @@ export class Pool implements Queryable {
     }
   }
 
-  async end(): Promise<void> {
+  async stop(): Promise<void> {
     await this.#pool.end();
   }
 }

@@ -1,4 +1,4 @@
-import type { Logger } from '@leakage/runtime';
+import { type Logger, type Part, retry } from '@leakage/runtime';
 import {
   type Connection,
   connect,
@@ -9,7 +9,7 @@ import {
 } from './connection.ts';
 import type { CopySource } from './copy-in.ts';
 import { isTransient } from './errors.ts';
-import { RETRIES, runTransaction, withRetries } from './transaction.ts';
+import { retries, runTransaction } from './transaction.ts';
 
 export interface SinkTx extends Queryable {
   /** COPY ... FROM STDIN BINARY; the number of rows. `data` must not change until this returns. */
@@ -37,7 +37,8 @@ export const indexedPlansOnly: readonly string[] = [
  * One connection of a sink, with its temporary tables. One transaction at a time. After a lost connection the next
  * transaction connects again and runs the setup again.
  */
-export class Session {
+export class Session implements Part {
+  readonly name: string;
   readonly #options: SessionOptions;
   readonly #stopping = new AbortController();
   #open: { connection: Connection; end(): Promise<void> } | null = null;
@@ -45,6 +46,7 @@ export class Session {
 
   constructor(o: SessionOptions) {
     this.#options = o;
+    this.name = `Postgres session ${o.applicationName}`;
   }
 
   /**
@@ -55,7 +57,11 @@ export class Session {
     if (this.#busy) throw new Error('a session runs one transaction at a time');
     this.#busy = true;
     try {
-      return await withRetries(RETRIES, isTransient, () => this.#attempt(fn));
+      return await retry(() => this.#attempt(fn), {
+        ...retries(),
+        retryable: isTransient,
+        signal: this.#stopping.signal,
+      });
     } finally {
       this.#busy = false;
     }

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { backoffMs, type Connection, type Queryable } from './connection.ts';
+import { retry } from '@leakage/runtime';
+import type { Connection, Queryable } from './connection.ts';
 import { CommitUnknownError, isTransient, RolledBackError, sqlState } from './errors.ts';
 import type { Pool } from './pool.ts';
 
@@ -11,9 +11,6 @@ export interface TransactionOptions {
   /** How often a transaction is run again after 40001, 40P01 or 55P03; default 8. */
   retries?: number;
 }
-
-export const RETRIES = 8;
-const RETRY_BACKOFF_MAX_MS = 1_000;
 
 /**
  * Runs `fn` in a transaction on a connection of the pool: applied exactly once when this returns, not at all when it
@@ -27,25 +24,13 @@ export async function inTransaction<T>(
 ): Promise<T> {
   // A connection lost before COMMIT applied nothing, so that is run again too, on another connection.
   const again = (error: unknown) => isTransient(error) || (error instanceof CommitUnknownError && !error.commitSent);
-  return await withRetries(o.retries ?? RETRIES, again, () =>
-    pool.withConnection((connection) => runTransaction(connection, fn, o)),
-  );
+  const attempt = () => pool.withConnection((connection) => runTransaction(connection, fn, o));
+  return await retry(attempt, { ...retries(o.retries), retryable: again });
 }
 
-/** Runs `attempt` again, at most `retries` times, after errors of which `again` says that nothing was applied. */
-export async function withRetries<T>(
-  retries: number,
-  again: (error: unknown) => boolean,
-  attempt: () => Promise<T>,
-): Promise<T> {
-  for (let n = 1; ; n++) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (n > retries || !again(error)) throw error;
-      await sleep(backoffMs(n, RETRY_BACKOFF_MAX_MS));
-    }
-  }
+/** The limits within which a transaction that applied nothing is run again. */
+export function retries(count = 8): { attempts: number; baseMs: number; maxMs: number } {
+  return { attempts: count + 1, baseMs: 25, maxMs: 1_000 };
 }
 
 /** begin, fn, commit on one connection; everything that can go wrong with COMMIT is told apart here and nowhere else. */

@@ -81,7 +81,10 @@ export const valueTypes: pg.CustomTypesConfig = {
   },
 };
 
-const parseTextArray = pg.types.getTypeParser(1009) as (text: string) => (string | null)[];
+const TEXT_ARRAY = 1009;
+const parseTextArray = (pg.types.getTypeParser as (oid: number) => Parse)(TEXT_ARRAY) as (
+  text: string,
+) => (string | null)[];
 
 function arrayOf(element: Parse): Parse {
   return (text) => parseTextArray(text).map((entry) => (entry === null ? null : element(entry)));

@@ -1,0 +1,50 @@
+import type { Logger, Part } from '@leakage/runtime';
+import { type Connection, connect, connectPatiently, defaultGuards } from './connection.ts';
+import { assertIdentifier } from './migrate.ts';
+
+export interface ListenerOptions {
+  url: string;
+  applicationName: string;
+  channel: string;
+  /** Called for every notification, and after every (re)connect, because some may have been missed meanwhile. */
+  onNotify: (payload: string) => void;
+  log: Logger;
+}
+
+/**
+ * Wakes somebody who also polls: LISTEN on a connection of its own, made again when it is lost. Resolves when listening;
+ * `failed` rejects when Postgres cannot be reached any more.
+ */
+export async function startListener(o: ListenerOptions): Promise<Part> {
+  assertIdentifier(o.channel);
+  const stopping = new AbortController();
+  const failure = Promise.withResolvers<never>();
+  failure.promise.catch(() => undefined);
+  let open: { connection: Connection; end(): Promise<void> } | null = null;
+
+  const listen = async (): Promise<void> => {
+    const { url, applicationName, log } = o;
+    const setup = [`listen ${o.channel}`];
+    const { signal } = stopping;
+    open = await connectPatiently(() => connect({ url, applicationName, guards: defaultGuards, setup }), {
+      log,
+      signal,
+    });
+    open.connection.onNotification(o.onNotify);
+    open.connection.onEnd(() => {
+      if (!signal.aborted) listen().catch(failure.reject);
+    });
+    if (signal.aborted) await open.end();
+    else o.onNotify('');
+  };
+
+  await listen();
+  return {
+    name: `listener of ${o.channel}`,
+    failed: failure.promise,
+    async stop() {
+      stopping.abort();
+      await open?.end();
+    },
+  };
+}
