@@ -87,7 +87,7 @@ function takeLock(path: string, run: string): DatabaseSync {
     throw new Problem(
       `Leakage is already running on the data folder ${path}${holder}.`,
       'Stop it first (Ctrl-C there), or choose another folder with LEAKAGE_DATA_DIR.',
-      { cause: error },
+      { cause: error, reason: 'in-use' },
     );
   }
   replaceFile(join(run, 'holder'), String(process.pid));

@@ -5,6 +5,7 @@ import { startPostgres, stopPostgresLeftover } from './postgres-server.ts';
 
 export type { DataFolder } from './data-folder.ts';
 export { replaceFile } from './data-folder.ts';
+export { freePorts, isFree } from './ports.ts';
 export { Problem } from './problem.ts';
 
 export interface LocalStackOptions {

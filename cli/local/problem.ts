@@ -1,11 +1,16 @@
 /** Something is missing or wrong on this machine: one sentence that says what, and one that says what to do. */
 export class Problem extends Error {
+  readonly what: string;
   readonly remedy: string;
+  /** For code that can do something about it. */
+  readonly reason: 'in-use' | null;
 
-  constructor(what: string, remedy: string, options?: ErrorOptions) {
+  constructor(what: string, remedy: string, options?: ErrorOptions & { reason?: 'in-use' }) {
     super(`${what} ${remedy}`, options);
     this.name = 'Problem';
+    this.what = what;
     this.remedy = remedy;
+    this.reason = options?.reason ?? null;
   }
 }
 

@@ -1,0 +1,4 @@
+export { call, journey, profile } from './builders.ts';
+export { freePort, type ServiceName, type ServiceProcess, startServiceProcess } from './service-process.ts';
+export { freshDatabase, freshPrefix, type TestDatabase, type TestStack, testStack } from './stack.ts';
+export { eventually } from './waiting.ts';
