@@ -62,6 +62,8 @@ create table parameter (
 );
 
 -- The only position check and the only fence: locks the positions in order, compares, moves; raises LK001 if any differs.
+-- p_expected..p_next is what was delivered; p_holes of these offsets have no record (transaction markers, compaction).
+-- The outcomes of the others are added in the same transaction (position_conserves below checks that).
 create function advance(
   p_pipeline text,
   p_topics text[],
@@ -100,23 +102,89 @@ begin
   end if;
 end $$;
 
--- Points the stable schema (silver, gold) at a generation: one view per view of the generation's schema, columns listed.
-create function publish(p_layer text, p_generation int) returns void
+-- Law 3 in the database: when a transaction commits, every offset below a position has been counted exactly once. advance
+-- and the outcomes are separate updates in either order, so the check waits for the COMMIT, which then fails with LK002.
+-- The condition is evaluated at each update: a position that already adds up is not looked at again.
+create function position_conserves() returns trigger
 language plpgsql as $$
 declare
+  v ops.position;
+begin
+  select p.* into v
+    from ops.position p
+   where p.pipeline = new.pipeline and p.topic = new.topic and p.partition = new.partition;
+  if v.next_offset - v.first_offset
+     <> v.accepted + v.superseded + v.duplicates + v.conflicts + v.quarantined + v.holes then
+    raise exception 'position %/% of pipeline % does not add up: % offsets, % outcomes, % holes',
+      v.topic, v.partition, v.pipeline, v.next_offset - v.first_offset,
+      v.accepted + v.superseded + v.duplicates + v.conflicts + v.quarantined, v.holes
+      using errcode = 'LK002', hint = 'addOutcomes belongs into the transaction of advance, one outcome per record';
+  end if;
+  return null;
+end $$;
+
+create constraint trigger position_conserves
+  after insert or update on position
+  deferrable initially deferred
+  for each row
+  when (new.next_offset - new.first_offset
+        <> new.accepted + new.superseded + new.duplicates + new.conflicts + new.quarantined + new.holes)
+  execute function position_conserves();
+
+-- The views of a schema, each with its columns in order, as they are written in a select list.
+create function view_columns(p_schema text) returns table (name text, columns text, note text)
+stable language sql as $$
+  select c.relname, string_agg(quote_ident(a.attname), ', ' order by a.attnum), obj_description(c.oid, 'pg_class')
+    from pg_class c
+    join pg_namespace n on n.oid = c.relnamespace
+    join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+   where n.nspname = p_schema and c.relkind = 'v'
+   group by c.oid, c.relname
+$$;
+
+-- Points the stable schema (silver, gold) at a generation: one view per view of the generation's schema, columns listed.
+-- False, and nothing done, while another generation is the active one: a service may call this at every start. Views that
+-- are right already are not touched, so nobody who reads them is made to wait.
+create function publish(p_layer text, p_generation int) returns boolean
+language plpgsql as $$
+declare
+  v_source text := p_layer || '_' || p_generation;
+  v_note text := 'published from ' || v_source;
   v record;
 begin
+  perform pg_advisory_xact_lock(hashtextextended('ops.publish', 0));
+  if not exists (select from ops.generation g where g.id = p_generation) then
+    raise exception 'generation % does not exist', p_generation;
+  end if;
+  if not exists (select from ops.generation g where g.id = p_generation and g.state = 'active') then
+    return false;
+  end if;
   execute format('create schema if not exists %I', p_layer);
+
   for v in
-    select c.relname as name, string_agg(quote_ident(a.attname), ', ' order by a.attnum) as columns
-      from pg_class c
-      join pg_namespace n on n.oid = c.relnamespace
-      join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-     where n.nspname = p_layer || '_' || p_generation and c.relkind = 'v'
-     group by c.relname
-     order by c.relname
+    select t.name
+      from ops.view_columns(p_layer) t
+     where t.note like 'published from %'
+       and t.name not in (select s.name from ops.view_columns(v_source) s)
   loop
-    execute format('create or replace view %I.%I as select %s from %I.%I',
-      p_layer, v.name, v.columns, p_layer || '_' || p_generation, v.name);
+    execute format('drop view %I.%I', p_layer, v.name);
   end loop;
+
+  for v in
+    select s.name, s.columns
+      from ops.view_columns(v_source) s
+      left join ops.view_columns(p_layer) t on t.name = s.name
+     where (t.columns, t.note) is distinct from (s.columns, v_note)
+     order by s.name
+  loop
+    begin
+      execute format('create or replace view %I.%I as select %s from %I.%I', p_layer, v.name, v.columns, v_source, v.name);
+    exception when invalid_table_definition then
+      -- Columns were removed, renamed or moved: a view cannot change that way, only be made anew.
+      execute format('drop view %I.%I', p_layer, v.name);
+      execute format('create view %I.%I as select %s from %I.%I', p_layer, v.name, v.columns, v_source, v.name);
+    end;
+    execute format('comment on view %I.%I is %L', p_layer, v.name, v_note);
+  end loop;
+  return true;
 end $$;

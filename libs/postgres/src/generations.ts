@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Queryable } from './connection.ts';
+import { assertIdentifier } from './migrate.ts';
 import type { Pool } from './pool.ts';
 import { inTransaction } from './transaction.ts';
 
@@ -140,9 +141,14 @@ export async function lockShards(tx: Queryable, generation: number, shards: read
   }));
 }
 
-/** Points the stable schema `layer` (silver, gold) at a generation's views; does nothing when it is there already. */
-export async function publishViews(pool: Pool, layer: string, generation: number): Promise<void> {
-  await inTransaction(pool, async (tx) => {
-    await tx.query('select ops.publish($1, $2)', [layer, generation]);
-  });
+/**
+ * Points the stable schema `layer` (silver, gold) at a generation's views. Does nothing, and returns false, while another
+ * generation is the active one; costs nobody anything when the views are right already: call it at every start.
+ */
+export async function publishViews(pool: Pool, layer: string, generation: number): Promise<boolean> {
+  assertIdentifier(layer);
+  const { rows } = await inTransaction(pool, (tx) =>
+    tx.query<{ published: boolean }>('select ops.publish($1, $2) as published', [layer, generation]),
+  );
+  return rows[0]?.published === true;
 }

@@ -117,7 +117,10 @@ const ADD_OUTCOMES = `
       as m (topic, partition, accepted, superseded, duplicates, conflicts, quarantined)
    where p.pipeline = $1 and p.topic = m.topic and p.partition = m.partition`;
 
-/** Counts what became of the records below the new positions, in the transaction that moves them (law 3). */
+/**
+ * Counts what became of the records below the new positions, in the transaction that moves them. Per partition, outcomes
+ * plus holes must equal the offsets moved: the database checks that at COMMIT and refuses it with LK002 (law 3).
+ */
 export async function addOutcomes(tx: Queryable, pipeline: string, counts: readonly Outcomes[]): Promise<void> {
   if (counts.length === 0) return;
   const { rowCount } = await tx.query(ADD_OUTCOMES, [
