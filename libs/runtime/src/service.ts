@@ -14,9 +14,9 @@ export interface ServiceContext<S> {
   /** Aborted as soon as the service is asked to stop: every wait of `start` must heed it. */
   readonly signal: AbortSignal;
   /** Hands a started part over: it is stopped in reverse order, and its failure ends the service. */
-  own<T extends Part>(part: T): T;
+  readonly own: <T extends Part>(part: T) => T;
   /** Ends the service in order, with exit code 0: for one that has done all it had to do. */
-  stop(reason: string): void;
+  readonly stop: (reason: string) => void;
 }
 
 export interface ServiceOptions<S> {
