@@ -30,9 +30,16 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** Starts a service as a process of its own, as in production; it ends with the test process at the latest. */
-export function startServiceProcess(name: ServiceName, env: Readonly<Record<string, string>>): ServiceProcess {
-  const child = spawn(process.execPath, [join(projectFolder, 'services', name, 'src', 'main.ts')], {
+/**
+ * Starts a service as a process of its own, as in production; it ends with the test process at the latest.
+ * `folder` runs the code of a copy of services/<name> instead: for tests that plant a bug.
+ */
+export function startServiceProcess(
+  name: ServiceName,
+  env: Readonly<Record<string, string>>,
+  folder = join(projectFolder, 'services', name),
+): ServiceProcess {
+  const child = spawn(process.execPath, [join(folder, 'src', 'main.ts')], {
     cwd: projectFolder,
     env: serviceEnvironment(env),
     // A service that finds an IPC channel stops when it closes: nothing survives a test process that was killed.

@@ -1,0 +1,107 @@
+import { createKafkaClient, ensureTopics, type OutgoingRecord, startPublisher, topicOffsets } from '@leakage/kafka';
+import { createPool, type Pool } from '@leakage/postgres';
+import { createLogger } from '@leakage/runtime';
+import { topicName, topicTable } from '@leakage/schemas';
+import {
+  eventually,
+  freshDatabase,
+  freshPrefix,
+  type ServiceName,
+  type ServiceProcess,
+  startServiceProcess,
+  testStack,
+} from '@leakage/testing';
+
+const log = createLogger({ service: 'tests', level: 'error' });
+
+/** The three services of the pipeline as processes, on topics and a database of their own. */
+export interface Pipeline {
+  readonly pool: Pool;
+  readonly databaseUrl: string;
+  readonly prefix: string;
+  readonly brokers: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Sends the records in the order given and waits until gold has folded everything that came of them. */
+  feed(records: readonly OutgoingRecord[]): Promise<void>;
+  /** Waits until bronze and silver have read every topic to its end and gold the change log to its. */
+  drained(): Promise<void>;
+  start(name: ServiceName, o?: StartOptions): Promise<ServiceProcess>;
+  stop(): Promise<void>;
+}
+
+export interface StartOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Run the service's code from a copy in this folder instead of services/<name>. */
+  readonly folder?: string;
+}
+
+const pipelineServices = ['bronze-sink', 'silver-joiner', 'gold-aggregator'] as const;
+const drainWithinMs = 90_000;
+
+/** An empty pipeline without any process: topics, database and nothing else. */
+export async function emptyPipeline(): Promise<Pipeline> {
+  const { brokers } = await testStack();
+  const database = await freshDatabase();
+  const prefix = freshPrefix();
+  const env = { DATABASE_URL: database.url, KAFKA_BROKERS: brokers.join(','), TOPIC_PREFIX: prefix };
+  const kafka = createKafkaClient({ brokers, clientId: 'tests', log });
+  await ensureTopics(kafka, topicTable(prefix));
+  const topics = (['journeys', 'calls', 'members'] as const).map((source) => topicName(prefix, source));
+  const pool = createPool({ url: database.url, applicationName: 'tests', max: 2, log });
+  const publisher = await startPublisher(kafka, { log });
+  const processes: ServiceProcess[] = [];
+
+  const drained = async (): Promise<void> => {
+    const ends = (await topicOffsets(kafka, topics)).filter((end) => end.high > end.low);
+    await eventually(() => isDrained(pool, ends), { withinMs: drainWithinMs, everyMs: 50, what: 'draining' });
+  };
+  return {
+    pool,
+    databaseUrl: database.url,
+    prefix,
+    brokers,
+    env,
+    drained,
+    feed: async (records) => {
+      if (records.length > 0) await publisher.publish(records);
+      await drained();
+    },
+    start: async (name, o = {}) => {
+      const started = startServiceProcess(name, { ...env, ...o.env }, o.folder);
+      processes.push(started);
+      await started.ready;
+      return started;
+    },
+    stop: async () => {
+      await Promise.all(processes.map((one) => one.stop()));
+      await publisher.stop();
+      await pool.stop();
+      await database.drop();
+    },
+  };
+}
+
+/** An empty pipeline with bronze-sink, silver-joiner and gold-aggregator running. */
+export async function startPipeline(o: Partial<Record<ServiceName, StartOptions>> = {}): Promise<Pipeline> {
+  const pipeline = await emptyPipeline();
+  await Promise.all(pipelineServices.map((name) => pipeline.start(name, o[name])));
+  return pipeline;
+}
+
+async function isDrained(pool: Pool, ends: readonly { topic: string; partition: number; high: number }[]) {
+  const { rows } = await pool.query<{ behind: number }>(
+    `select count(*) as behind
+       from unnest($1::text[], $2::int[], $3::bigint[]) as e (topic, partition, high)
+      cross join (values ('bronze'), ('silver_1')) as needed (pipeline)
+       left join ops.position p on p.pipeline = needed.pipeline and p.topic = e.topic and p.partition = e.partition
+      where coalesce(p.next_offset, 0) < e.high`,
+    [ends.map((e) => e.topic), ends.map((e) => e.partition), ends.map((e) => e.high)],
+  );
+  if (rows[0]?.behind !== 0) return false;
+  const gold = await pool.query<{ behind: number }>(
+    `select count(*) as behind
+       from ops.shard s left join ops.reader r on r.reader = 'gold' and r.generation = s.generation and r.shard = s.shard
+      where s.generation = 1 and coalesce(r.next_seq, 0) <> s.change_seq + 1`,
+  );
+  return gold.rows[0]?.behind === 0;
+}
