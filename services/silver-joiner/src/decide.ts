@@ -1,0 +1,137 @@
+import { type MergedChanges, splitByMember } from './domain/member-changes.ts';
+import {
+  eventRanges,
+  findDirty,
+  firstNeeds,
+  judge,
+  leakNeeds,
+  type MemberPlan,
+  openPlan,
+  type StoredCall,
+  settle,
+} from './domain/plan.ts';
+import type { RuleBook } from './domain/rules.ts';
+import type {
+  CallFact,
+  DecisiveEvent,
+  JourneyKey,
+  JourneyOutcome,
+  MemberRange,
+  ProfileVersion,
+} from './domain/types.ts';
+import { diffWrites, type Writes } from './domain/writes.ts';
+
+/** What the rule may ask silver for; each method is one bulk query. Order of the answers does not matter. */
+export interface SilverReader {
+  profiles(memberIds: readonly string[]): Promise<readonly ProfileVersion[]>;
+  /** Calls that were not withdrawn, with their facts (null for one that has none with this member). */
+  calls(ranges: readonly MemberRange[]): Promise<readonly StoredCall[]>;
+  facts(callIds: readonly string[]): Promise<readonly CallFact[]>;
+  outcomes(keys: readonly JourneyKey[]): Promise<readonly JourneyOutcome[]>;
+  /** Outcomes whose last decisive event lies in a range. */
+  outcomesBetween(ranges: readonly MemberRange[]): Promise<readonly JourneyOutcome[]>;
+  /** Decisive events that were not withdrawn. */
+  events(ranges: readonly MemberRange[]): Promise<readonly DecisiveEvent[]>;
+  /** Facts of the calls that are attributed to these journeys. */
+  attributed(keys: readonly JourneyKey[]): Promise<readonly CallFact[]>;
+}
+
+function byMember<T>(rows: readonly T[], memberOf: (row: T) => string): (memberId: string) => readonly T[] {
+  const groups = new Map<string, T[]>();
+  for (const row of rows) {
+    const memberId = memberOf(row);
+    const group = groups.get(memberId);
+    if (group === undefined) groups.set(memberId, [row]);
+    else group.push(row);
+  }
+  return (memberId) => groups.get(memberId) ?? [];
+}
+
+const ofMember = (row: { readonly member_id: string }): string => row.member_id;
+
+/** A query for nothing costs a round trip. */
+async function ask<K, R>(needs: readonly K[], query: (needs: readonly K[]) => Promise<readonly R[]>) {
+  return needs.length === 0 ? [] : await query(needs);
+}
+
+async function openPlans(reader: SilverReader, merged: MergedChanges): Promise<MemberPlan[]> {
+  const members = splitByMember(merged);
+  const versions = byMember(await ask([...members.keys()], (ids) => reader.profiles(ids)), ofMember);
+  return [...members.values()].map((changes) => {
+    const ascending = versions(changes.memberId).toSorted((a, b) => (a.valid_from < b.valid_from ? -1 : 1));
+    return openPlan(changes, ascending);
+  });
+}
+
+/** The facts that should hold after a merge, as differences to the facts stored. */
+export async function decide(reader: SilverReader, merged: MergedChanges, book: RuleBook): Promise<Writes> {
+  const plans = await openPlans(reader, merged);
+
+  const first = plans.map((plan) => firstNeeds(plan, book));
+  const calls = byMember(
+    await ask(
+      first.flatMap((needs) => needs.calls),
+      (ranges) => reader.calls(ranges),
+    ),
+    (row) => row.call.member_id,
+  );
+  const replaced = byMember(
+    await ask(
+      first.flatMap((needs) => needs.replacedCalls),
+      (ids) => reader.facts(ids),
+    ),
+    ofMember,
+  );
+  const keyed = byMember(
+    await ask(
+      first.flatMap((needs) => needs.outcomes),
+      (keys) => reader.outcomes(keys),
+    ),
+    ofMember,
+  );
+  const between = byMember(
+    await ask(
+      first.flatMap((needs) => needs.outcomesBetween),
+      (ranges) => reader.outcomesBetween(ranges),
+    ),
+    ofMember,
+  );
+  for (const plan of plans) {
+    const { memberId } = plan.changes;
+    findDirty(
+      plan,
+      { calls: calls(memberId), replaced: replaced(memberId), outcomes: [...keyed(memberId), ...between(memberId)] },
+      book,
+    );
+  }
+
+  const events = byMember(
+    await ask(
+      plans.flatMap((plan) => eventRanges(plan, book)),
+      (ranges) => reader.events(ranges),
+    ),
+    ofMember,
+  );
+  for (const plan of plans) judge(plan, events(plan.changes.memberId), book);
+
+  const leaks = plans.map(leakNeeds);
+  const attributed = byMember(
+    await ask(
+      leaks.flatMap((needs) => needs.attributed),
+      (keys) => reader.attributed(keys),
+    ),
+    ofMember,
+  );
+  const others = byMember(
+    await ask(
+      leaks.flatMap((needs) => needs.outcomes),
+      (keys) => reader.outcomes(keys),
+    ),
+    ofMember,
+  );
+  const settled = plans.map((plan) => {
+    const { memberId } = plan.changes;
+    return settle(plan, { attributed: attributed(memberId), outcomes: others(memberId) }, book);
+  });
+  return diffWrites(settled, book.shardOf);
+}
