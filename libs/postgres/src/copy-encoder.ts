@@ -20,7 +20,7 @@ const TEXT_OID = 25;
 const TWO_32 = 4_294_967_296;
 const POSTGRES_EPOCH_MS = 946_684_800_000;
 const POSTGRES_EPOCH_DAY = 10_957;
-// 4713-11-24 BC, before which Postgres has no instants, and the year 275760, after which a Date has none.
+// 4714-11-24 BC, before which Postgres has no instants, and the year 275760, after which a Date has none.
 const MIN_INSTANT_MS = -210_866_803_200_000;
 const MAX_INSTANT_MS = 8_640_000_000_000_000;
 const DATE = /^(\d{4,7})-(\d\d)-(\d\d)$/;

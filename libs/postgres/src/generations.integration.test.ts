@@ -1,0 +1,124 @@
+import { createLogger } from '@leakage/runtime';
+import { freshDatabase } from '@leakage/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { activeGeneration, ensureGeneration, hashRules, lockShards, publishViews, type Rules } from './generations.ts';
+import { migrateOps } from './migrate.ts';
+import { createPool, type Pool } from './pool.ts';
+import { inTransaction } from './transaction.ts';
+import { waitForRelation } from './wait.ts';
+
+const log = createLogger({ service: 'test', level: 'silent' });
+const rules: Rules = {
+  windowMs: 1_800_000,
+  timeZone: 'America/New_York',
+  repeatScope: 'same_issue',
+  reasons: { journeyTypes: ['billing'], reasons: { billing_question: 'billing' }, tokens: { agent: 'any' } },
+};
+const wanted = { rules, rulesVersion: 1, shards: 12 };
+let database: Awaited<ReturnType<typeof freshDatabase>>;
+let pool: Pool;
+
+beforeAll(async () => {
+  database = await freshDatabase();
+  pool = createPool({ url: database.url, applicationName: 'test', max: 6, lockTimeoutMs: 300, log });
+  await migrateOps({ url: database.url, log });
+});
+
+afterAll(async () => {
+  await pool.stop();
+  await database.drop();
+});
+
+describe('a generation', () => {
+  test('is created once, active, by whoever comes first; later ones get what is stored', async () => {
+    expect(await activeGeneration(pool)).toBeNull();
+    const asked = [wanted, { ...wanted, rulesVersion: 2 }, wanted].map((w) => ensureGeneration(pool, 1, w));
+    const [first, ...others] = await Promise.all(asked);
+    for (const generation of others) expect(generation).toEqual(first);
+    expect(first).toMatchObject({ id: 1, state: 'active', rules });
+    expect(await activeGeneration(pool)).toBe(1);
+    const { rows } = await pool.query('select count(*), max(shard) from ops.shard where generation = 1');
+    expect(rows).toEqual([{ count: 12, max: 11 }]);
+  });
+
+  test('beside an active one is building', async () => {
+    expect(await ensureGeneration(pool, 2, { ...wanted, rulesVersion: 7 })).toMatchObject({
+      state: 'building',
+      rulesVersion: 7,
+      rulesHash: hashRules(rules, 7),
+    });
+  });
+
+  test('the hash is of the rules and their version, not of the order of keys', () => {
+    const { windowMs, ...rest } = rules;
+    expect(hashRules({ ...rest, windowMs }, 1)).toBe(hashRules(rules, 1));
+    expect(hashRules(rules, 2)).not.toBe(hashRules(rules, 1));
+    expect(hashRules({ ...rules, windowMs: windowMs + 1 }, 1)).not.toBe(hashRules(rules, 1));
+  });
+});
+
+describe('shard locks', () => {
+  test('come in ascending order and hold until the end of the transaction', async () => {
+    await inTransaction(pool, async (tx) => {
+      const rows = await lockShards(tx, 1, [7, 2, 7]);
+      expect(rows).toEqual(
+        [2, 7].map((shard) => ({ shard, stateVersion: 0, changeSeq: 0, wmDigital: null, wmCalls: null })),
+      );
+      await expect(inTransaction(pool, (other) => lockShards(other, 1, [7]), { retries: 0 })).rejects.toThrow(
+        /lock timeout/,
+      );
+      await inTransaction(pool, (other) => lockShards(other, 2, [7]));
+    });
+    await inTransaction(pool, (other) => lockShards(other, 1, [7]));
+  });
+
+  test('a shard that does not exist is a mistake of the program', async () => {
+    await expect(inTransaction(pool, (tx) => lockShards(tx, 1, [3, 12]))).rejects.toThrow(/1 of the 2 shards/);
+  });
+});
+
+describe('the stable views', () => {
+  const columns = async () => {
+    const { rows } = await pool.query<{ name: string; columns: string }>(
+      `select name, columns from ops.view_columns('layer') order by name`,
+    );
+    return Object.fromEntries(rows.map((row) => [row.name, row.columns]));
+  };
+
+  test('show the active generation, and follow it when its views change', async () => {
+    await pool.query(`create schema layer_1; create schema layer_2;
+      create view layer_1.facts as select 1 as id, 'one' as source; create view layer_1.gone as select 1 as id;
+      create view layer_2.facts as select 'two'::text as source, 2 as id; create table layer_2.base (id int)`);
+    expect(await publishViews(pool, 'layer', 2)).toBe(false);
+    expect(await publishViews(pool, 'layer', 1)).toBe(true);
+    expect(await columns()).toEqual({ facts: 'id, source', gone: 'id' });
+    await pool.query(`update ops.generation set state = 'retired' where id = 1`);
+    await pool.query(`update ops.generation set state = 'active' where id = 2`);
+    expect(await publishViews(pool, 'layer', 2)).toBe(true);
+    expect(await columns()).toEqual({ facts: 'source, id' });
+    expect((await pool.query('select source from layer.facts')).rows).toEqual([{ source: 'two' }]);
+  });
+
+  test('that are right already are left alone, so that nobody waits for them', async () => {
+    await inTransaction(pool, async (reader) => {
+      await reader.query('select from layer.facts');
+      expect(await publishViews(pool, 'layer', 2)).toBe(true);
+    });
+  });
+
+  test('a generation that does not exist is an error', async () => {
+    await expect(publishViews(pool, 'layer', 3)).rejects.toThrow(/generation 3 does not exist/);
+  });
+});
+
+test('waiting for a relation ends when another service has created it', async () => {
+  const said: string[] = [];
+  const health = { setReady: (check: string, ok: boolean) => said.push(`${check} ${ok}`) };
+  const waiting = waitForRelation(pool, 'later.t', { signal: AbortSignal.timeout(20_000), health, log });
+  await pool.query('create schema later');
+  await pool.query('create table later.t (id int)');
+  await waiting;
+  expect(said.at(-1)).toBe('relation later.t true');
+  const never = waitForRelation(pool, 'later.u', { signal: AbortSignal.timeout(200), health, log });
+  await expect(never).rejects.toThrow(/abort/i);
+});
