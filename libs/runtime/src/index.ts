@@ -34,4 +34,4 @@ export {
   settingsSet,
   withoutPassword,
 } from './settings.ts';
-export { type Clock, type RetryOptions, retry, sleep, systemClock, withDeadline } from './timing.ts';
+export { type Clock, DeadlineError, type RetryOptions, retry, sleep, systemClock, withDeadline } from './timing.ts';

@@ -1,5 +1,5 @@
 import { type CommonSettings, commonSettings } from './common-settings.ts';
-import { type Health, HealthState, startHealthServer } from './health.ts';
+import { HealthState, startHealthServer } from './health.ts';
 import { Lifecycle, type Part } from './lifecycle.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { Metrics } from './metrics.ts';
@@ -10,7 +10,7 @@ export interface ServiceContext<S> {
   readonly settings: S & CommonSettings;
   readonly log: Logger;
   readonly metrics: Metrics;
-  readonly health: Health;
+  readonly health: HealthState;
   /** Aborted as soon as the service is asked to stop: every wait of `start` must heed it. */
   readonly signal: AbortSignal;
   /** Hands a started part over: it is stopped in reverse order, and its failure ends the service. */
@@ -94,8 +94,7 @@ async function run<S>(options: ServiceOptions<S>, settings: S & CommonSettings):
   return how.kind === 'requested' && clean && settled ? 0 : 1;
 }
 
-interface Starting<S> extends Omit<ServiceContext<S>, 'own' | 'stop' | 'health'> {
-  readonly health: HealthState;
+interface Starting<S> extends Omit<ServiceContext<S>, 'own' | 'stop'> {
   readonly lifecycle: Lifecycle;
   readonly end: (how: Ending) => void;
 }

@@ -42,11 +42,19 @@ export async function retry<T>(fn: (attempt: number) => Promise<T>, options: Ret
   }
 }
 
-/** `work`, or an error after `ms` that says what took too long. The work itself goes on. */
+/** Something took longer than it may. */
+export class DeadlineError extends Error {
+  constructor(what: string, ms: number) {
+    super(`${what} took more than ${ms} ms`);
+    this.name = 'DeadlineError';
+  }
+}
+
+/** `work`, or a DeadlineError after `ms`. The work itself goes on. */
 export async function withDeadline<T>(work: Promise<T>, ms: number, what: string): Promise<T> {
   const timer = new AbortController();
   const late = delay(ms, undefined, { signal: timer.signal }).then(() => {
-    throw new Error(`${what} took more than ${ms} ms`);
+    throw new DeadlineError(what, ms);
   });
   try {
     return await Promise.race([work, late]);
