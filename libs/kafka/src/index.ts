@@ -1,4 +1,7 @@
+export { type Assignment, assignPartitions, type Subscriber } from './assigner.ts';
 export { createKafkaClient, type KafkaClient, type KafkaClientOptions } from './client.ts';
+export { startConsumer } from './consumer.ts';
+export { ConsumerError, LogLostError, LogReplacedError, OtherClusterError, StalledError } from './errors.ts';
 export { startPublisher } from './publisher.ts';
 export { ensureTopics, topicOffsets } from './topics.ts';
 export type {
@@ -19,6 +22,3 @@ export type {
   Stage,
   StoredPosition,
 } from './types.ts';
-
-import type { ConsumerOptions, KafkaConsumer } from './types.ts';
-export declare function startConsumer<P>(o: ConsumerOptions<P>): Promise<KafkaConsumer>;

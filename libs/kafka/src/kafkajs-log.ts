@@ -11,6 +11,7 @@ const routine = [
   'group is rebalancing',
   'requires the group member to have a valid member id',
   'in the middle of a leadership election',
+  'does not host this topic-partition',
   'specified group generation id is not valid',
 ];
 

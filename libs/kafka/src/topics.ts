@@ -1,9 +1,12 @@
+import { retry } from '@leakage/runtime';
 import type { TopicSpec } from '@leakage/schemas';
 import kafkajs, { type Admin } from 'kafkajs';
 import { type KafkaClient, withAdmin } from './client.ts';
 import type { PartitionEnds } from './types.ts';
 
 const createTimeoutMs = 15_000;
+/** How long a broker may need to hear of a topic that its controller has just created: about 15 s. */
+const leaderRetry = { attempts: 20, baseMs: 25, maxMs: 1_000 } as const;
 
 /**
  * Creates the topics that are missing and alters none: what differs in an existing one comes back as sentences.
@@ -20,6 +23,7 @@ export async function ensureTopics(
       if (existing.has(spec.name)) continue;
       if (await create(admin, spec)) created.push(spec.name);
     }
+    await retry(() => awaitLeaders(admin, table), leaderRetry);
     const differences: string[] = [];
     for (const spec of table) {
       if (!created.includes(spec.name)) differences.push(...(await differencesOf(admin, spec)));
@@ -32,7 +36,8 @@ export async function ensureTopics(
 async function create(admin: Admin, { name, partitions, config }: TopicSpec): Promise<boolean> {
   return admin.createTopics({
     timeout: createTimeoutMs,
-    waitForLeaders: true,
+    // kafkajs' own waiting fails when the broker that it asks has not heard of the topic yet.
+    waitForLeaders: false,
     topics: [
       {
         topic: name,
@@ -43,6 +48,15 @@ async function create(admin: Admin, { name, partitions, config }: TopicSpec): Pr
       },
     ],
   });
+}
+
+async function awaitLeaders(admin: Admin, table: readonly TopicSpec[]): Promise<void> {
+  const { topics } = await admin.fetchTopicMetadata({ topics: table.map(({ name }) => name) });
+  for (const { name, partitions } of topics) {
+    if (partitions.length === 0 || partitions.some(({ leader }) => leader < 0)) {
+      throw new Error(`topic ${name} has partitions without a leader: check that its brokers run`);
+    }
+  }
 }
 
 async function differencesOf(admin: Admin, { name, partitions, config }: TopicSpec): Promise<string[]> {

@@ -1,0 +1,290 @@
+import { type Logger, retry, withDeadline } from '@leakage/runtime';
+import type { Admin, Consumer } from 'kafkajs';
+import { copartitionAssigner } from './assigner.ts';
+import { clientRetry, connected, kafkaOf } from './client.ts';
+import { type ConsumerMetrics, consumerMetrics, type DropReason } from './consumer-metrics.ts';
+import { EndsWatch } from './ends-watch.ts';
+import { ConsumerError, LogLostError, LogReplacedError, messageOf, OtherClusterError } from './errors.ts';
+import { type HandlerOptions, handleBatch, handleHoles } from './handlers.ts';
+import { OffsetHints } from './hints.ts';
+import { Intake } from './intake.ts';
+import { consumerLimits } from './limits.ts';
+import { reposition } from './repositioning.ts';
+import { endsOf } from './topics.ts';
+import type { ConsumerLimits, ConsumerOptions, KafkaConsumer } from './types.ts';
+import { Watchdog } from './watchdog.ts';
+import { Writer } from './writer.ts';
+
+/** How long a database or broker may not answer when positions are read: about 30 s. */
+const repositionRetry = { attempts: 10, baseMs: 200, maxMs: 5_000 } as const;
+const adminRetries = 2;
+
+/**
+ * Starts reading `topics` as a member of `groupId`. Returns when Kafka is connected; `ready` tells of the first assignment.
+ * Every record is applied once in the sense of the stage's compare-and-set, whatever happens in between (laws 1 to 3).
+ */
+export async function startConsumer<P>(options: ConsumerOptions<P>): Promise<KafkaConsumer> {
+  const consumer = new StageConsumer(options);
+  try {
+    await consumer.start();
+  } catch (error) {
+    await consumer.stop();
+    throw error;
+  }
+  return consumer;
+}
+
+/** The thin shell over kafkajs: its events in, pause, seek and resume out. What is decided is decided in Intake and Writer. */
+class StageConsumer<P> implements KafkaConsumer {
+  readonly name: string;
+  readonly #o: ConsumerOptions<P>;
+  readonly #log: Logger;
+  readonly #limits: ConsumerLimits;
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #failed = Promise.withResolvers<never>();
+  readonly #intake: Intake;
+  readonly #metrics: ConsumerMetrics;
+  readonly #admin: Admin;
+  readonly #abort = new AbortController();
+  #consumer: Consumer | null = null;
+  #writer: Writer<P> | null = null;
+  #hints: OffsetHints | null = null;
+  #watchdog: Watchdog | null = null;
+  #ends: EndsWatch | null = null;
+  #endsTimer: NodeJS.Timeout | null = null;
+  #running: Promise<void> = Promise.resolve();
+  #writing: Promise<void> = Promise.resolve();
+  #misplaced = 0;
+
+  constructor(options: ConsumerOptions<P>) {
+    this.#o = options;
+    this.name = `consumer ${options.groupId}`;
+    this.#log = options.log;
+    this.#limits = { ...consumerLimits, ...definedOf(options) };
+    this.#intake = new Intake(this.#limits);
+    this.#metrics = consumerMetrics(options.metrics, {
+      groupId: options.groupId,
+      held: () => this.#intake,
+      lags: () => this.#ends?.lags() ?? [],
+    });
+    this.#admin = kafkaOf(options.kafka).admin({ retry: { ...clientRetry, retries: adminRetries } });
+    // Whoever owns this part listens; nobody has to.
+    this.#failed.promise.catch(() => undefined);
+    this.#ready.promise.catch(() => undefined);
+  }
+
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  get failed(): Promise<never> {
+    return this.#failed.promise;
+  }
+
+  caughtUp(): boolean {
+    return this.#ends?.caughtUp() ?? false;
+  }
+
+  async start(): Promise<void> {
+    await connected(this.#admin.connect(), this.#o.kafka);
+    const partitions = (await endsOf(this.#admin, this.#o.topics)).length;
+    const consumer = this.#createConsumer(partitions);
+    this.#consumer = consumer;
+    await connected(consumer.connect(), this.#o.kafka);
+    // The beginning, for where kafkajs decides by itself: it never gets to keep such a decision, but it must not skip either.
+    await consumer.subscribe({ topics: [...this.#o.topics], fromBeginning: true });
+    this.#startWatching(consumer);
+    this.#writer = this.#createWriter(consumer);
+    this.#writing = this.#writer.run().catch((error: unknown) => this.#fail(error));
+    const handlers = this.#handlers();
+    consumer.on(consumer.events.START_BATCH_PROCESS, ({ payload }) => handleHoles(handlers, payload));
+    this.#running = consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: Math.max(1, partitions),
+      eachBatch: (payload) => handleBatch(handlers, payload),
+    });
+    this.#running.catch((error: unknown) => this.#fail(error));
+  }
+
+  /** Fetching stops, a running apply ends, everything else is dropped: the positions know what was applied. */
+  async stop(): Promise<void> {
+    if (this.#abort.signal.aborted) return;
+    this.#abort.abort();
+    const end = performance.now() + this.#limits.stopMs;
+    const left = (): number => Math.max(1, end - performance.now());
+    this.#ready.reject(new ConsumerError('the consumer was stopped'));
+    this.#watchdog?.stop();
+    if (this.#endsTimer !== null) clearInterval(this.#endsTimer);
+    this.#intake.room.ring();
+    this.#writer?.stop();
+    try {
+      await withDeadline(this.#writing, left(), 'the running batch');
+      await withDeadline(this.#hints?.flush() ?? Promise.resolve(), left(), 'the last offset hint');
+      // A group that is just being joined cannot be left.
+      await withDeadline(this.#running, left(), 'joining the group');
+    } finally {
+      const leaving = Promise.all([this.#consumer?.disconnect() ?? Promise.resolve(), this.#admin.disconnect()]);
+      await withDeadline(leaving, left(), 'leaving Kafka');
+    }
+  }
+
+  #createConsumer(partitions: number): Consumer {
+    const limits = this.#limits;
+    const consumer = kafkaOf(this.#o.kafka).consumer({
+      groupId: this.#o.groupId,
+      partitionAssigners: [copartitionAssigner],
+      sessionTimeout: limits.sessionTimeoutMs,
+      rebalanceTimeout: limits.rebalanceTimeoutMs,
+      heartbeatInterval: limits.heartbeatMs,
+      maxWaitTimeInMs: limits.fetchWaitMs,
+      maxBytes: limits.fetchBytes,
+      // kafkajs asks for partitions in a fixed order: were one fetch too small for all, the last ones would starve.
+      maxBytesPerPartition: Math.min(limits.fetchBytesPerPartition, Math.ceil(limits.fetchBytes / (partitions || 1))),
+      allowAutoTopicCreation: false,
+      // Never restarted in this process: after a crash nothing of its state is to be trusted.
+      retry: { ...clientRetry, restartOnFailure: async () => false },
+    });
+    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => this.#onAssigned(consumer, payload.memberAssignment));
+    consumer.on(consumer.events.REBALANCING, () => this.#intake.assign([]));
+    consumer.on(consumer.events.FETCH, () => this.#watchdog?.moved());
+    consumer.on(consumer.events.CRASH, ({ payload }) => this.#fail(this.#crash(payload.error)));
+    return consumer;
+  }
+
+  /** Runs inside the event, before the first fetch of the assignment: nothing may be awaited here. */
+  #onAssigned(consumer: Consumer, assignment: Record<string, number[]>): void {
+    const parts = Object.entries(assignment).flatMap(([topic, partitions]) =>
+      partitions.map((partition) => ({ topic, partition })),
+    );
+    if (parts.length > 0) consumer.pause(parts.map(({ topic, partition }) => ({ topic, partitions: [partition] })));
+    this.#watchdog?.moved();
+    this.#metrics.dropped('assignment');
+    this.#log.info({ group: this.#o.groupId, partitions: parts.length }, 'partitions assigned');
+    this.#intake.assign(parts);
+    if (parts.length === 0) this.#ready.resolve();
+  }
+
+  #drop(consumer: Consumer, reason: DropReason): void {
+    const { lanes } = this.#intake;
+    if (lanes.length > 0) consumer.pause(lanes.map(({ topic, partition }) => ({ topic, partitions: [partition] })));
+    this.#metrics.dropped(reason);
+    this.#log.info({ group: this.#o.groupId, reason }, 'dropped what was buffered; reading the positions again');
+    this.#intake.dropAll();
+  }
+
+  #createWriter(consumer: Consumer): Writer<P> {
+    const { stage, positions, topics } = this.#o;
+    const hints = new OffsetHints({ consumer, intake: this.#intake, hintMs: this.#limits.hintMs, log: this.#log });
+    this.#hints = hints;
+    return new Writer({
+      intake: this.#intake,
+      stage,
+      limits: this.#limits,
+      metrics: this.#metrics,
+      log: this.#log,
+      drop: (reason) => this.#drop(consumer, reason),
+      onApplied: () => hints.offer(),
+      reposition: async () => {
+        await retry(() => reposition({ intake: this.#intake, consumer, admin: this.#admin, positions, topics }), {
+          ...repositionRetry,
+          signal: this.#abort.signal,
+          retryable: (error) => !isLoud(error),
+          onRetry: (error, attempt) => this.#log.warn({ err: error, attempt }, 'reading the positions failed'),
+        }).catch((error: unknown) => {
+          if (!this.#abort.signal.aborted) throw error;
+        });
+        if (this.#intake.positioned && this.#intake.lanes.length > 0) this.#ready.resolve();
+      },
+    });
+  }
+
+  #handlers(): HandlerOptions {
+    return {
+      intake: this.#intake,
+      heartbeatMs: this.#limits.heartbeatMs,
+      stopping: () => this.#abort.signal.aborted,
+      misplaced: (topic, partition) => this.#onMisplaced(topic, partition),
+      admitted: () => {
+        this.#misplaced = 0;
+      },
+      waiting: () => this.#watchdog?.moved(),
+      fail: (error) => this.#fail(error),
+    };
+  }
+
+  /** Kafka gave something else than what follows the position: check the position, and begin there again. */
+  #onMisplaced(topic: string, partition: number): void {
+    this.#misplaced += 1;
+    this.#log.warn({ topic, partition, times: this.#misplaced }, 'a delivery does not begin at the position');
+    if (this.#misplaced > this.#limits.misplacedMax) {
+      this.#fail(
+        new ConsumerError(
+          `${topic}/${partition} gave ${this.#misplaced} deliveries that do not begin at the position: look at the log around it with kafka-dump-log; it is compacted or damaged`,
+        ),
+      );
+    }
+    if (this.#consumer !== null) this.#drop(this.#consumer, 'misplaced');
+  }
+
+  #startWatching(consumer: Consumer): void {
+    this.#watchdog = new Watchdog(
+      this.#limits.stallMs,
+      (error) => this.#fail(error),
+      () => `${this.#intake.lanes.length} partitions owned, ${consumer.paused().length} topics paused`,
+    );
+    const ends = new EndsWatch({
+      admin: this.#admin,
+      topics: this.#o.topics,
+      intake: this.#intake,
+      limits: this.#limits,
+      misplaced: (topic, partition) => this.#onMisplaced(topic, partition),
+      fail: (error) => this.#fail(error),
+    });
+    this.#ends = ends;
+    let looking = false;
+    const look = async (): Promise<void> => {
+      await ends.look();
+      this.#hints?.offer();
+    };
+    this.#endsTimer = setInterval(() => {
+      if (looking) return;
+      looking = true;
+      look()
+        .catch((error: unknown) => this.#log.debug({ err: error }, 'the ends of the partitions could not be read'))
+        .finally(() => {
+          looking = false;
+        });
+    }, this.#limits.endsMs);
+  }
+
+  #crash(error: Error): Error {
+    return new ConsumerError(
+      `the Kafka consumer of group ${this.#o.groupId} ended: ${messageOf(error)}; the process has to be restarted, and if it happens again, check that the brokers answer`,
+      { cause: error },
+    );
+  }
+
+  #fail(error: unknown): void {
+    if (this.#abort.signal.aborted) return;
+    this.#ready.reject(error);
+    this.#failed.reject(error);
+    this.#writer?.stop();
+  }
+}
+
+/** Errors that no further attempt can change. */
+function isLoud(error: unknown): boolean {
+  return (
+    error instanceof LogLostError ||
+    error instanceof LogReplacedError ||
+    error instanceof OtherClusterError ||
+    error instanceof ConsumerError
+  );
+}
+
+function definedOf<T extends object>(options: T): Partial<ConsumerLimits> {
+  return Object.fromEntries(
+    Object.entries(options).filter(([name, value]) => name in consumerLimits && value !== undefined),
+  );
+}

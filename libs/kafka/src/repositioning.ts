@@ -1,0 +1,59 @@
+import type { Admin, Consumer } from 'kafkajs';
+import { ConsumerError } from './errors.ts';
+import type { Intake, Lane } from './intake.ts';
+import { startingPoint } from './positions.ts';
+import { endsOf } from './topics.ts';
+import type { PartitionEnds, PositionStore } from './types.ts';
+
+export interface RepositionOptions {
+  readonly intake: Intake;
+  readonly consumer: Pick<Consumer, 'seek' | 'resume'>;
+  readonly admin: Admin;
+  readonly positions: PositionStore;
+  readonly topics: readonly string[];
+}
+
+/**
+ * Reads the positions of all owned partitions, checks that Kafka still has them, seeks and resumes. All partitions are paused
+ * before (a seek that comes after the first fetch of an assignment loses the race), and nothing happens between seek and
+ * resume: what was fetched before the seek is then discarded by kafkajs itself.
+ */
+export async function reposition(o: RepositionOptions): Promise<void> {
+  const { drop, lanes } = o.intake;
+  if (lanes.length === 0) return;
+  const { clusterId } = await o.admin.describeCluster();
+  const before = indexed(await endsOf(o.admin, o.topics));
+  const parts = lanes.map((lane) => ({ ...placeOf(lane), lowOffset: of(before, lane).low }));
+  const stored = indexed(await o.positions.load(parts, clusterId));
+  // Another process may have moved a position past the end seen before it was read.
+  const after = indexed(await endsOf(o.admin, o.topics));
+  const starts = lanes.map((lane) => {
+    const low = of(before, lane).low;
+    const { high } = of(after, lane);
+    return { lane, start: startingPoint(of(stored, lane), { low, high, clusterId }) };
+  });
+  if (o.intake.drop !== drop) return;
+  for (const { lane, start } of starts) {
+    o.intake.open(lane, start);
+    o.consumer.seek({ ...placeOf(lane), offset: String(start.seekTo) });
+  }
+  o.consumer.resume(lanes.map(({ topic, partition }) => ({ topic, partitions: [partition] })));
+}
+
+function placeOf({ topic, partition }: Lane): { topic: string; partition: number } {
+  return { topic, partition };
+}
+
+function indexed<T extends { topic: string; partition: number }>(list: readonly T[]): Map<string, T> {
+  return new Map(list.map((item) => [`${item.topic}/${item.partition}`, item]));
+}
+
+function of<T extends PartitionEnds | object>(index: Map<string, T>, { topic, partition }: Lane): T {
+  const found = index.get(`${topic}/${partition}`);
+  if (found === undefined) {
+    throw new ConsumerError(
+      `nothing is known of ${topic}/${partition} although it was assigned to this process: check that the topic exists and that positions of it can be stored`,
+    );
+  }
+  return found;
+}
