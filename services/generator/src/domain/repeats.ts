@@ -1,0 +1,138 @@
+import type { Cell } from './levels.ts';
+import type { Roster } from './members.ts';
+import {
+  AFTER_FAILURE,
+  type Category,
+  FOLLOW_ON_SHARE,
+  ISSUE_PARAMETERS,
+  type JourneyType,
+  OTHER_CALL_TOPICS,
+  REPEAT_AFTER_FAILURE,
+  REPEAT_TARGET,
+} from './parameters.ts';
+
+const WINDOW_DAYS = 7;
+
+/** A target and the people it is about, in groups within which calls are equally likely. */
+interface Goal {
+  name: string;
+  target: number;
+  cells: Cell[];
+  groups: Group[];
+}
+
+interface Group {
+  members: number;
+  leaks: number;
+  /** Same-family calls a day that are neither leakage nor induced by it. */
+  others: number;
+}
+
+export type RepeatPlan =
+  | {
+      ok: true /** Probability that a leakage call induces another, by cell index. */;
+      induced: ReadonlyMap<number, number>;
+    }
+  | { ok: false; problems: string[] };
+
+export interface Volumes {
+  /** Leakage calls a day by cell index, in an ordinary week before the anchor. */
+  leaks: ReadonlyMap<number, number>;
+  otherCallsPerDay: number;
+}
+
+/**
+ * How often a leakage call must induce another so that the share of repeats comes out at its target.
+ * By chance alone a call has a predecessor with probability 1 - exp(-7 lambda): a target below that floor cannot be had.
+ */
+export function planRepeats(roster: Roster, cells: readonly Cell[], volumes: Volumes): RepeatPlan {
+  const induced = new Map<number, number>();
+  const problems: string[] = [];
+  for (const goal of goalsOf(roster, cells, volumes)) {
+    const floor = repeatShare(goal, 0);
+    if (floor > goal.target) {
+      problems.push(
+        `${goal.name}: with so few members ${percent(floor)} of the calls are repeats by chance, more than the intended ${percent(goal.target)}`,
+      );
+      continue;
+    }
+    const q = solve((probability) => repeatShare(goal, probability), goal.target);
+    for (const cell of goal.cells) induced.set(cell.index, q);
+  }
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, induced };
+}
+
+/** The share of leakage calls that are repeats if each induces another with probability `q`. */
+function repeatShare(goal: Goal, q: number): number {
+  let repeats = 0;
+  let leaks = 0;
+  for (const group of goal.groups) {
+    const direct = group.leaks * q * (1 - REPEAT_AFTER_FAILURE);
+    const chance = 1 - Math.exp((-WINDOW_DAYS * (group.leaks + direct + group.others)) / group.members);
+    const sure = FOLLOW_ON_SHARE + REPEAT_AFTER_FAILURE * q;
+    repeats += group.leaks * (sure + (1 - sure) * chance);
+    leaks += group.leaks;
+  }
+  return leaks === 0 ? 0 : repeats / leaks;
+}
+
+function solve(f: (x: number) => number, target: number): number {
+  let [low, high] = [0, 0.95];
+  for (let i = 0; i < 40; i++) {
+    const middle = (low + high) / 2;
+    if (f(middle) < target) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+function goalsOf(roster: Roster, cells: readonly Cell[], volumes: Volumes): Goal[] {
+  const of = (type: JourneyType): Cell[] => cells.filter((cell) => ISSUE_PARAMETERS[cell.issue].journeyType === type);
+  const goal = (name: string, target: number, goalCells: Cell[], split: (cell: Cell) => string): Goal => ({
+    name,
+    target,
+    cells: goalCells,
+    groups: [...Map.groupBy(goalCells, split).values()].map((group) => groupOf(roster, group, volumes)),
+  });
+  const billing = Object.entries(REPEAT_TARGET.billing).map(([category, target]) =>
+    goal(
+      `billing calls of ${category}`,
+      target,
+      of('billing').filter((cell) => cell.category === (category as Category)),
+      () => '',
+    ),
+  );
+  return [
+    ...billing,
+    goal('id card calls', REPEAT_TARGET.id_card, of('id_card'), (cell) => String(cell.language === 'Spanish')),
+    goal('pharmacy calls', REPEAT_TARGET.pharmacy, of('pharmacy'), (cell) => cell.category),
+  ].filter((one) => one.cells.length > 0);
+}
+
+function groupOf(roster: Roster, cells: readonly Cell[], volumes: Volumes): Group {
+  const cohorts = new Set(cells.map((cell) => `${cell.category}/${cell.language}`));
+  let members = 0;
+  for (const cell of cells) {
+    if (cohorts.delete(`${cell.category}/${cell.language}`)) members += roster.count(cell.category, cell.language);
+  }
+  let [leaks, late] = [0, 0];
+  for (const cell of cells) {
+    const own = volumes.leaks.get(cell.index) ?? 0;
+    leaks += own;
+    late += (own / ISSUE_PARAMETERS[cell.issue].leakRate) * AFTER_FAILURE.lateAlignedCall;
+  }
+  return { members, leaks, others: late + (otherCalls(cells, volumes) * members) / roster.size };
+}
+
+function otherCalls(cells: readonly Cell[], volumes: Volumes): number {
+  const type = cells[0] === undefined ? null : ISSUE_PARAMETERS[cells[0].issue].journeyType;
+  const all = OTHER_CALL_TOPICS.reduce((sum, [, weight]) => sum + weight, 0);
+  const own = OTHER_CALL_TOPICS.filter(
+    ([topic]) => topic !== 'elsewhere' && ISSUE_PARAMETERS[topic].journeyType === type,
+  );
+  return (volumes.otherCallsPerDay * own.reduce((sum, [, weight]) => sum + weight, 0)) / all;
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
+}
