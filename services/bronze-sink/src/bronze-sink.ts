@@ -1,0 +1,98 @@
+import type { ApplyResult, PartitionChunk, Stage } from '@leakage/kafka';
+import { CommitUnknownError, type CopySource, PositionMovedError, type Session } from '@leakage/postgres';
+import type { Logger, Metrics } from '@leakage/runtime';
+import { SOURCES, type Source, sourceOfTopic } from '@leakage/schemas';
+import { archive } from './bronze-store.ts';
+import { SourceRows } from './source-rows.ts';
+
+export interface BronzeSinkOptions {
+  session: Session;
+  topicPrefix: string;
+  schema: string;
+  log: Logger;
+  metrics: Metrics;
+}
+
+type Rows = { readonly [S in Source]: SourceRows<S> };
+
+/** Rows of one batch, encoded, and the parts of the log that they are. */
+export interface ArchiveBatch {
+  readonly chunks: readonly PartitionChunk[];
+  readonly copies: readonly CopySource[];
+  readonly rows: Rows;
+}
+
+/** One batch is applied while the next is prepared. */
+const ROWS_KEPT = 2;
+/** Heartbeats and health checks get a turn at least this often. */
+const RECORDS_PER_TURN = 500;
+
+/**
+ * Keeps every record as received (law 4). `prepare` decodes and encodes; `apply` is one transaction: COPY into the
+ * partitioned tables, then the positions by compare-and-set (law 1).
+ */
+export class BronzeSink implements Stage<ArchiveBatch> {
+  readonly #o: BronzeSinkOptions;
+  readonly #idle: Rows[] = [];
+  readonly #undecoded;
+
+  constructor(o: BronzeSinkOptions) {
+    this.#o = o;
+    this.#undecoded = o.metrics.counter({
+      name: 'leakage_bronze_undecoded_total',
+      help: 'Records kept whose value did not decode',
+      labels: ['source'],
+    });
+  }
+
+  async prepare(chunks: readonly PartitionChunk[]): Promise<ArchiveBatch> {
+    const rows = this.#idle.pop() ?? newRows(this.#o.log);
+    for (const source of SOURCES) rows[source].reset();
+    let records = 0;
+    for (const chunk of chunks) {
+      const target = rows[this.#sourceOf(chunk.topic)];
+      for (const record of chunk.records) {
+        target.add(record);
+        records += 1;
+        if (records % RECORDS_PER_TURN === 0) await nextTurn();
+      }
+    }
+    const filled = SOURCES.filter((source) => rows[source].rows > 0);
+    return { chunks, copies: filled.map((source) => rows[source].finish(this.#o.schema)), rows };
+  }
+
+  async apply(batch: ArchiveBatch): Promise<ApplyResult> {
+    try {
+      await this.#o.session.transaction((tx) => archive(tx, batch));
+      for (const source of SOURCES) this.#undecoded.inc({ source }, batch.rows[source].undecoded);
+      return 'applied';
+    } catch (error) {
+      if (error instanceof PositionMovedError) return 'moved';
+      if (error instanceof CommitUnknownError) return 'unknown';
+      throw error;
+    } finally {
+      // The COPY has answered or its connection is gone: nobody reads these buffers any more.
+      if (this.#idle.length < ROWS_KEPT) this.#idle.push(batch.rows);
+    }
+  }
+
+  #sourceOf(topic: string): Source {
+    const source = sourceOfTopic(this.#o.topicPrefix, topic);
+    if (source === null) throw new Error(`topic ${topic} was not subscribed to`);
+    return source;
+  }
+}
+
+function newRows(log: Logger): Rows {
+  return {
+    journeys: new SourceRows('journeys', log),
+    calls: new SourceRows('calls', log),
+    members: new SourceRows('members', log),
+  };
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}

@@ -1,0 +1,54 @@
+import { createKafkaClient, ensureTopics, startConsumer } from '@leakage/kafka';
+import { createPool, migrate, migrateOps, positionStore, Session } from '@leakage/postgres';
+import { runService, type ServiceContext } from '@leakage/runtime';
+import { topicTable } from '@leakage/schemas';
+import { BronzeSink } from './bronze-sink.ts';
+import { pipeline } from './bronze-store.ts';
+import { type BronzeSettings, metricsPort, settings } from './config.ts';
+import { startPartitionKeeper } from './partitions.ts';
+
+await runService<BronzeSettings>({
+  name: 'bronze-sink',
+  help: 'Keeps every record of the topics as received, once: the archive from which everything can be rebuilt.',
+  metricsPort,
+  settings,
+  start,
+});
+
+async function start(ctx: ServiceContext<BronzeSettings>): Promise<void> {
+  const { settings: s, log, metrics, health } = ctx;
+  const { databaseUrl: url, bronzeSchema: schema, topicPrefix } = s;
+  const applicationName = 'bronze-sink';
+  health.setReady('consumer', false, 'starting');
+
+  await migrateOps({ url, log });
+  await migrate({ url, schemas: [schema], directory: new URL('../migrations/', import.meta.url), log });
+  const pool = ctx.own(createPool({ url, applicationName, max: 2, log }));
+  const keeping = { max: 1, lockTimeoutMs: 5_000, statementTimeoutMs: 600_000 };
+  const keeperPool = ctx.own(createPool({ url, applicationName: `${applicationName} partitions`, ...keeping, log }));
+  ctx.own(await startPartitionKeeper({ pool: keeperPool, schema, log, health }));
+
+  const kafka = createKafkaClient({ brokers: [...s.kafkaBrokers], clientId: applicationName, log });
+  const topics = topicTable(topicPrefix);
+  const { created, differences } = await ensureTopics(kafka, topics);
+  if (created.length > 0) log.info({ created }, 'topics created');
+  for (const difference of differences) log.warn(difference);
+
+  const session = ctx.own(new Session({ url, applicationName, log }));
+  const consumer = ctx.own(
+    await startConsumer({
+      kafka,
+      groupId: `${topicPrefix}.bronze-sink`,
+      topics: topics.map((topic) => topic.name),
+      positions: positionStore(pool, pipeline),
+      stage: new BronzeSink({ session, topicPrefix, schema, log, metrics }),
+      maxBatchRecords: s.batchRecordsMax,
+      lingerMs: s.lingerMs,
+      log,
+      metrics,
+    }),
+  );
+  health.setReady('consumer', false, 'waiting for partitions');
+  await consumer.ready;
+  health.setReady('consumer', true);
+}
