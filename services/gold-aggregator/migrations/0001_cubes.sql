@@ -42,7 +42,7 @@ create table call_cube (
   check (sentiment_calls between 0 and calls and abs(sentiment_sum_e4) <= 10000 * sentiment_calls),
   check (handle_time_calls between 0 and calls and handle_time_sum between 0 and 14400 * handle_time_calls),
   check (time_to_call_sum_ms >= 0)
-) with (fillfactor = 50);
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 
 -- Decided journeys by the local date and hour of their last decisive event. Failed: the outcome is a failure, or it leaked.
 create table journey_cube (
@@ -63,7 +63,7 @@ create table journey_cube (
   check (failed_journeys between 0 and journeys),
   check (leaked_journeys between 0 and failed_journeys),
   check (leakage_calls >= leaked_journeys)
-) with (fillfactor = 50);
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 
 -- Members with a profile, by their latest version.
 create table member_cube (
@@ -74,7 +74,7 @@ create table member_cube (
   check (members > 0)
 ) with (fillfactor = 50);
 
--- Which text an error code carried: leakage calls with an error_message. root_cause_analysis shows the most frequent one.
+-- Which text an error code carried: leakage calls that have both. root_cause_analysis shows the most frequent one.
 create table error_message_cube (
   leakage_type text collate "C" not null,
   error_code text collate "C" not null,
