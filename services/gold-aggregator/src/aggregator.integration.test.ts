@@ -1,0 +1,357 @@
+import { createPool, type Pool } from '@leakage/postgres';
+import { createLogger } from '@leakage/runtime';
+import { eventually, freshDatabase, startServiceProcess, type TestDatabase } from '@leakage/testing';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { countFacts, dumpCubes, sorted } from '../testing/cubes.ts';
+import {
+  callFact,
+  type FactChange,
+  journeyFact,
+  memberFact,
+  type Row,
+  SilverWriter,
+} from '../testing/silver-writer.ts';
+
+const log = createLogger({ service: 'test', level: 'error' });
+let database: TestDatabase;
+let pool: Pool;
+let generations = 0;
+
+beforeAll(async () => {
+  database = await freshDatabase();
+  pool = createPool({ url: database.url, applicationName: 'test', max: 6, log });
+});
+afterAll(async () => {
+  await pool.stop();
+  await database.drop();
+});
+
+const newSilver = () => SilverWriter.create(pool, { url: database.url, log, generation: ++generations });
+
+function startGold(silver: SilverWriter, env: Record<string, string> = {}) {
+  return startServiceProcess('gold-aggregator', {
+    DATABASE_URL: database.url,
+    GENERATION: String(silver.generation),
+    GOLD_POLL_MS: '100',
+    GOLD_PAUSE_MS: '0',
+    ...env,
+  });
+}
+
+async function isFolded(silver: SilverWriter): Promise<boolean> {
+  const { rows } = await pool.query<{ folded: boolean }>(
+    `select bool_and(r.next_seq is not distinct from s.change_seq + 1) as folded
+       from ops.shard s left join ops.reader r on r.reader = 'gold' and r.generation = s.generation and r.shard = s.shard
+      where s.generation = $1`,
+    [silver.generation],
+  );
+  return rows[0]?.folded === true;
+}
+
+const allFolded = (silver: SilverWriter) => eventually(() => isFolded(silver), { what: 'folding everything' });
+
+const held = async (silver: SilverWriter) => sorted(await dumpCubes(pool, silver.gold));
+const counted = async (silver: SilverWriter) => sorted(await countFacts(pool, silver.silver));
+
+/** A small world that keeps changing: seeded, so that a failure comes again. */
+class World {
+  readonly #facts = new Map<string, FactChange>();
+  #seed: number;
+
+  constructor(seed: number) {
+    this.#seed = seed;
+  }
+
+  #below(n: number): number {
+    this.#seed = (Math.imul(this.#seed, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((this.#seed / 2 ** 32) * n);
+  }
+
+  #one<T>(values: readonly [T, ...T[]]): T {
+    return values[this.#below(values.length)] ?? values[0];
+  }
+
+  /** What one transaction of silver changes. */
+  batch(size: number): FactChange[] {
+    const changed = new Map<string, FactChange>();
+    while (changed.size < size) {
+      const n = this.#below(400);
+      const kind = this.#one(['call', 'call', 'journey', 'member'] as const);
+      const identity = `${kind} ${n}`;
+      if (changed.has(identity)) continue;
+      const before = this.#facts.get(identity)?.after ?? null;
+      const withdrawn = before !== null && kind !== 'member' && this.#below(5) === 0;
+      const after = withdrawn ? null : this.#fact(kind, n, before);
+      const change = { kind, shard: n % 12, before, after };
+      changed.set(identity, change);
+      this.#facts.set(identity, change);
+    }
+    return [...changed.values()];
+  }
+
+  #fact(kind: FactChange['kind'], n: number, before: Row | null): Row {
+    const member_category = this.#one(['MAPD New', 'MAPD Tenured', 'Commercial'] as const);
+    const language_preference = this.#one(['English', 'Spanish'] as const);
+    const common = {
+      member_id: `M-${n}`,
+      member_category,
+      language_preference: this.#one([null, language_preference]),
+      error_code: this.#one([null, 'E1', 'E2'] as const),
+      local_date: this.#one(['2025-03-10', '2025-03-11'] as const),
+      local_hour: this.#one([0, 12, 23] as const),
+    };
+    if (kind === 'member') {
+      const version = before === null ? 1 : Number(String(before.valid_from).slice(0, 4)) - 1999;
+      return memberFact({
+        member_id: `M-${n}`,
+        member_category,
+        language_preference,
+        valid_from: `${2000 + version}-01-01T00:00:00Z`,
+      });
+    }
+    if (kind === 'journey') {
+      const leakage_calls = this.#below(3);
+      const outcome = this.#one(['completed', 'failed_error', 'failed_abandon'] as const);
+      return journeyFact({ ...common, session_id: `S-${n}`, outcome, leakage_calls, leaked: leakage_calls > 0 });
+    }
+    const sentiment_e4 = this.#one([null, this.#below(20_001) - 10_000]);
+    const is_repeat_call = this.#below(2) === 0;
+    if (this.#below(3) === 0)
+      return callFact({
+        ...common,
+        call_id: `C-${n}`,
+        attribution: 'cured',
+        error_code: null,
+        sentiment_e4,
+        is_repeat_call,
+      });
+    return callFact({
+      ...common,
+      call_id: `C-${n}`,
+      error_message: this.#one([null, 'text']),
+      sentiment_e4,
+      is_repeat_call,
+    });
+  }
+}
+
+describe('gold follows silver', () => {
+  it('one process: folds what silver writes, in many folds, and equals a count of the facts', async () => {
+    const silver = await newSilver();
+    const gold = startGold(silver, { GOLD_FOLD_ROWS: '100' });
+    await gold.ready;
+    const world = new World(1);
+    for (let i = 0; i < 40; i++) await silver.write(world.batch(1 + ((i * 37) % 90)));
+    await allFolded(silver);
+    expect(await held(silver)).toEqual(await counted(silver));
+
+    const metrics = await (await fetch(`http://127.0.0.1:${gold.port}/metrics`)).text();
+    expect(metrics).toMatch(/^leakage_gold_lag_rows 0$/m);
+    expect(metrics).toMatch(/^leakage_gold_folds_total\{outcome="folded"\} [1-9]/m);
+    expect(await gold.stop()).toBe(0);
+  });
+
+  it('is woken by silver, long before it would look by itself', async () => {
+    const silver = await newSilver();
+    const gold = startGold(silver, { GOLD_POLL_MS: '60000' });
+    await gold.ready;
+    await silver.write(new World(2).batch(10));
+    expect(await eventually(() => isFolded(silver), { withinMs: 5_000, what: 'the fold after a notification' })).toBe(
+      true,
+    );
+    await gold.stop();
+  });
+
+  it('two processes, one of them killed again and again: still every change exactly once', async () => {
+    const silver = await newSilver();
+    const steady = startGold(silver, { GOLD_FOLD_ROWS: '100' });
+    await steady.ready;
+    const world = new World(3);
+    for (let round = 0; round < 3; round++) {
+      const other = startGold(silver, { GOLD_FOLD_ROWS: '100' });
+      await other.ready;
+      for (let i = 0; i < 12; i++) await silver.write(world.batch(80));
+      await other.stop('SIGKILL');
+    }
+    await allFolded(silver);
+    expect(await held(silver)).toEqual(await counted(silver));
+    await steady.stop();
+  });
+
+  it('killed in the middle of a fold, cells and reader written but not committed: as if that fold had never begun', async () => {
+    const silver = await newSilver();
+    const first = startGold(silver);
+    await first.ready;
+    const world = new World(4);
+    await silver.write(world.batch(100));
+    await allFolded(silver);
+    const before = await dumpCubes(pool, silver.gold);
+
+    // The last statement of a fold wants this row: everything else is done by then.
+    await silver.transaction(async (blocker) => {
+      await blocker.query(`select from ${silver.gold}.this_generation for update`);
+      await silver.write(world.batch(100));
+      await eventually(() => someoneWaits(), { what: 'the fold to arrive at its last statement' });
+      await first.stop('SIGKILL');
+    });
+    expect(await dumpCubes(pool, silver.gold)).toEqual(before);
+    expect(await isFolded(silver)).toBe(false);
+
+    const second = startGold(silver);
+    await second.ready;
+    await allFolded(silver);
+    expect(await held(silver)).toEqual(await counted(silver));
+    await second.stop();
+  });
+
+  it('while one process folds, another waits without harm', async () => {
+    const silver = await newSilver();
+    const [a, b] = [startGold(silver), startGold(silver)];
+    await Promise.all([a.ready, b.ready]);
+    await silver.transaction(async (blocker) => {
+      await blocker.query(`select from ${silver.gold}.this_generation for update`);
+      await silver.write(new World(5).batch(100));
+      await eventually(async () => (await busyFolds(a.port)) + (await busyFolds(b.port)) > 0, {
+        what: 'one to be busy',
+      });
+    });
+    await allFolded(silver);
+    expect(await held(silver)).toEqual(await counted(silver));
+    expect([await a.stop(), await b.stop()]).toEqual([0, 0]);
+  });
+});
+
+async function someoneWaits(): Promise<boolean> {
+  const { rows } = await pool.query(
+    `select from pg_stat_activity
+      where application_name = 'gold-aggregator' and wait_event_type = 'Lock' and datname = current_database()`,
+  );
+  return rows.length > 0;
+}
+
+async function busyFolds(port: number): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  return Number(/leakage_gold_folds_total\{outcome="busy"\} (\d+)/.exec(text)?.[1] ?? 0);
+}
+
+describe('gold starts anew from a snapshot', () => {
+  it('when it is new and silver is not', async () => {
+    const silver = await newSilver();
+    const world = new World(6);
+    await silver.write(world.batch(300));
+    const gold = startGold(silver);
+    await gold.ready;
+    expect(await held(silver)).toEqual(await counted(silver));
+    await silver.write(world.batch(100));
+    await allFolded(silver);
+    expect(await held(silver)).toEqual(await counted(silver));
+    await gold.stop();
+  });
+
+  it('when the log was trimmed before it had read it, and holds the same as a gold that read everything', async () => {
+    const silver = await newSilver();
+    const world = new World(7);
+    const first = startGold(silver);
+    await first.ready;
+    await silver.write(world.batch(200));
+    await allFolded(silver);
+    await first.stop();
+
+    for (let i = 0; i < 5; i++) await silver.write(world.batch(100));
+    await pool.query(
+      `delete from ${silver.silver}.change_log l using ops.shard s
+        where s.generation = $1 and s.shard = l.shard and l.seq < s.change_seq`,
+      [silver.generation],
+    );
+    const second = startGold(silver);
+    await second.ready;
+    await allFolded(silver);
+    expect(second.output()).toContain('counted everything anew from silver');
+    expect(await held(silver)).toEqual(await counted(silver));
+    await second.stop();
+  });
+
+  it('and a gold that was counted anew is, cell by cell, the one that was folded', async () => {
+    const silver = await newSilver();
+    const world = new World(8);
+    const first = startGold(silver, { GOLD_FOLD_ROWS: '100' });
+    await first.ready;
+    for (let i = 0; i < 10; i++) await silver.write(world.batch(100));
+    await allFolded(silver);
+    await first.stop();
+    const folded = await dumpCubes(pool, silver.gold);
+
+    await pool.query(`delete from ops.reader where generation = $1`, [silver.generation]);
+    const second = startGold(silver);
+    await second.ready;
+    await allFolded(silver);
+    expect(await dumpCubes(pool, silver.gold)).toEqual(folded);
+    await second.stop();
+  });
+});
+
+describe('gold stops loudly', () => {
+  it('on a change that takes away what was never counted, and writes nothing', async () => {
+    const silver = await newSilver();
+    const gold = startGold(silver);
+    await gold.ready;
+    const world = new World(9);
+    await silver.write(world.batch(50));
+    await allFolded(silver);
+    const before = await dumpCubes(pool, silver.gold);
+
+    const ghost = callFact({ call_id: 'ghost', local_date: '1999-01-01' });
+    await silver.write([...world.batch(10), { kind: 'call', shard: 3, before: ghost, after: null }]);
+    expect(await gold.exited).toBe(1);
+    expect(gold.output()).toContain('would put an impossible count into');
+    expect(await dumpCubes(pool, silver.gold)).toEqual(before);
+    expect(await isFolded(silver)).toBe(false);
+  });
+
+  it('on settings it cannot use, all of them at once', async () => {
+    const gold = startServiceProcess('gold-aggregator', {
+      GENERATION: '0',
+      COST_PER_CALL: '8.005',
+      DATABASE_URL: 'nowhere',
+    });
+    expect(await gold.exited).toBe(2);
+    for (const name of ['GENERATION', 'COST_PER_CALL', 'DATABASE_URL']) expect(gold.output()).toContain(name);
+  });
+});
+
+describe('the start', () => {
+  it('waits for silver, and says so', async () => {
+    const empty = await freshDatabase();
+    const gold = startServiceProcess('gold-aggregator', { DATABASE_URL: empty.url });
+    await eventually(() => gold.output().includes('waiting for a table that another service creates'));
+    const own = createPool({ url: empty.url, applicationName: 'test', log });
+    const silver = await SilverWriter.create(own, { url: empty.url, log, generation: 1 });
+    await gold.ready;
+    const { rows } = await own.query<{ schema: string }>(
+      `select distinct table_schema as schema from information_schema.views where table_name = 'daily_leakage_summary' order by 1`,
+    );
+    expect(rows.map((row) => row.schema)).toEqual(['gold', silver.gold]);
+    await gold.stop();
+    await own.stop();
+    await empty.drop();
+  });
+
+  it('stores the cost of a call once, and changes it only when somebody sets it', async () => {
+    const silver = await newSilver();
+    const costAfterStart = async (env: Record<string, string>) => {
+      const gold = startGold(silver, env);
+      await gold.ready;
+      await gold.stop();
+      const { rows } = await pool.query<{ value: string; source: string; set_by: string; set_at: number }>(
+        `select value, source, set_by, set_at from ops.parameter where name = 'cost_per_call'`,
+      );
+      return rows[0];
+    };
+    await pool.query(`delete from ops.parameter`);
+    expect(await costAfterStart({})).toMatchObject({ value: '8.00', set_by: 'gold-aggregator' });
+    const set = await costAfterStart({ COST_PER_CALL: '9.5' });
+    expect(set).toMatchObject({ value: '9.50', source: 'setting COST_PER_CALL' });
+    expect(await costAfterStart({})).toEqual(set);
+    expect(await costAfterStart({ COST_PER_CALL: '9.50' })).toEqual(set);
+  });
+});

@@ -1,0 +1,225 @@
+import { instantParameter, lockShards, type Queryable, sqlState } from '@leakage/postgres';
+import type { Cube } from './domain/cubes.ts';
+import type { Change, CubeDelta } from './domain/fold.ts';
+import type { Backlog, SeqRange } from './domain/share.ts';
+
+/** Which schemas a process folds between. Names come from settings that allow only plain identifiers. */
+export interface GoldSchemas {
+  readonly generation: number;
+  readonly silver: string;
+  readonly gold: string;
+}
+
+/** A count that cannot be: a change was lost, or came twice. Nothing was written. */
+export class ImpossibleCountError extends Error {
+  constructor(o: GoldSchemas, cube: string, cause: unknown) {
+    super(
+      `folding ${o.silver}.change_log would put an impossible count into ${o.gold}.${cube}: gold does not match the log ` +
+        'any more, and stops. Find out who changed it; deleting the rows of reader "gold" of this generation from ' +
+        'ops.reader makes the next start count everything anew from silver.',
+      { cause },
+    );
+    this.name = 'ImpossibleCountError';
+  }
+}
+
+/** Someone moved the reader although the fold's lock is held. The fold is rolled back. */
+export class ReaderMovedError extends Error {
+  constructor() {
+    super('the reader "gold" was moved by someone who does not hold the lock of the fold');
+    this.name = 'ReaderMovedError';
+  }
+}
+
+/** The key space of our advisory locks on "the fold of generation n". */
+const FOLD_LOCK = 4_718_262;
+const READER = 'gold';
+
+/** At most one process folds a generation; the others are told so at once and need not wait. */
+export async function tryFoldLock(tx: Queryable, generation: number): Promise<boolean> {
+  // Planner settings of the transaction come along: the cubes' statistics lag behind a first fill, and plans would flip.
+  const { rows } = await tx.query<{ locked: boolean }>(
+    `select pg_try_advisory_xact_lock($1, $2) as locked, set_config('enable_seqscan', 'off', true),
+            set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`,
+    [FOLD_LOCK, generation],
+  );
+  return rows[0]?.locked === true;
+}
+
+export interface Progress {
+  /** Every shard of the generation, as far as it is registered. */
+  readonly backlogs: readonly Backlog[];
+  /** false: a shard has no reader, or one ahead of the log (another log under the same name). */
+  readonly registered: boolean;
+  readonly wmDigital: number | null;
+  readonly wmCalls: number | null;
+}
+
+/** How far gold has read, how far silver has written, and the watermarks that belong to the latter. */
+export async function progress(db: Queryable, generation: number): Promise<Progress> {
+  const { rows } = await db.query<{
+    shard: number;
+    change_seq: number;
+    next_seq: number | null;
+    wm_digital: number | null;
+    wm_calls: number | null;
+  }>(
+    `select s.shard, s.change_seq, r.next_seq, max(s.wm_digital) over () as wm_digital, max(s.wm_calls) over () as wm_calls
+       from ops.shard s
+       left join ops.reader r on r.reader = $2 and r.generation = s.generation and r.shard = s.shard
+      where s.generation = $1
+      order by s.shard`,
+    [generation, READER],
+  );
+  const backlogs = rows.flatMap((row) =>
+    row.next_seq === null || row.next_seq > row.change_seq + 1
+      ? []
+      : [{ shard: row.shard, nextSeq: row.next_seq, changeSeq: row.change_seq }],
+  );
+  return {
+    backlogs,
+    registered: rows.length > 0 && backlogs.length === rows.length,
+    wmDigital: rows[0]?.wm_digital ?? null,
+    wmCalls: rows[0]?.wm_calls ?? null,
+  };
+}
+
+interface ChangeRow extends Change {
+  readonly shard: number;
+}
+
+/** The rows of the ranges, in no order; null when one is missing (the log was trimmed): seq is gap-free or useless. */
+export async function readChanges(
+  tx: Queryable,
+  silver: string,
+  ranges: readonly SeqRange[],
+): Promise<Change[] | null> {
+  // One index range a shard, whatever the planner thinks of the log's size.
+  const { rows } = await tx.query<ChangeRow>(
+    `select l.shard, l.kind, l.before, l.after
+       from unnest($1::smallint[], $2::bigint[], $3::bigint[]) as r (shard, from_seq, to_seq)
+      cross join lateral (select c.shard, c.kind, c.before, c.after from ${silver}.change_log c
+                           where c.shard = r.shard and c.seq >= r.from_seq and c.seq < r.to_seq) l`,
+    [ranges.map((r) => r.shard), ranges.map((r) => r.fromSeq), ranges.map((r) => r.toSeq)],
+  );
+  const counts = new Map<number, number>();
+  for (const row of rows) counts.set(row.shard, (counts.get(row.shard) ?? 0) + 1);
+  // (shard, seq) is unique, so a range that has as many rows as numbers has every one of them.
+  return ranges.every((r) => counts.get(r.shard) === r.toSeq - r.fromSeq) ? rows : null;
+}
+
+/** Adds the deltas; cells that reach zero go. Only the holder of the fold's lock writes, so no cell changes meanwhile. */
+export async function addDeltas(tx: Queryable, o: GoldSchemas, deltas: readonly CubeDelta[]): Promise<number> {
+  let written = 0;
+  for (const { cube, cells } of deltas) {
+    if (cells.length === 0) continue;
+    const keys = cube.key.map((_, i) => cells.map((cell) => cell.key[i]));
+    const amounts = cube.measures.map((_, i) => cells.map((cell) => cell.amounts[i]));
+    try {
+      await tx.query(mergeStatement(o.gold, cube), [...keys, ...amounts]);
+    } catch (error) {
+      // 23514: a check of the cube says no.
+      throw sqlState(error) === '23514' ? new ImpossibleCountError(o, cube.table, error) : error;
+    }
+    written += cells.length;
+  }
+  return written;
+}
+
+function mergeStatement(gold: string, { table, key, measures }: Cube): string {
+  const columns = [...key, ...measures.map((name) => ({ name, type: 'bigint' }))];
+  const names = columns.map((c) => c.name);
+  const arrays = columns.map((c, i) => `$${i + 1}::${c.type}[]`);
+  return `
+    merge into ${gold}.${table} c
+    using unnest(${arrays.join(', ')}) as d (${names.join(', ')})
+       on ${key.map(({ name }) => `c.${name} = d.${name}`).join(' and ')}
+     when matched and ${measures.map((m) => `c.${m} + d.${m} = 0`).join(' and ')} then delete
+     when matched then update set ${measures.map((m) => `${m} = c.${m} + d.${m}`).join(', ')}
+     when not matched then insert (${names.join(', ')}) values (${names.map((n) => `d.${n}`).join(', ')})`;
+}
+
+/** Moves the reader past the ranges, if it still stands where they begin; else throws ReaderMovedError. */
+export async function moveReader(tx: Queryable, generation: number, ranges: readonly SeqRange[]): Promise<void> {
+  const { rowCount } = await tx.query(
+    `update ops.reader r
+        set next_seq = m.to_seq
+       from unnest($3::smallint[], $4::bigint[], $5::bigint[]) as m (shard, from_seq, to_seq)
+      where r.reader = $1 and r.generation = $2 and r.shard = m.shard and r.next_seq = m.from_seq`,
+    [READER, generation, ranges.map((r) => r.shard), ranges.map((r) => r.fromSeq), ranges.map((r) => r.toSeq)],
+  );
+  if (rowCount !== ranges.length) throw new ReaderMovedError();
+}
+
+/** Notes when gold last changed and, when nothing is left to fold, up to which watermarks it is complete. */
+export async function noteFold(tx: Queryable, gold: string, complete: Progress | null): Promise<void> {
+  if (complete === null) {
+    await tx.query(`update ${gold}.this_generation set folded_at = clock_timestamp()`);
+    return;
+  }
+  await tx.query(`update ${gold}.this_generation set folded_at = clock_timestamp(), wm_digital = $1, wm_calls = $2`, [
+    instantParameter(complete.wmDigital),
+    instantParameter(complete.wmCalls),
+  ]);
+}
+
+const RECOUNT_LIMIT = '10min';
+
+/**
+ * Counts everything anew from silver's facts and registers the reader behind what was counted. Holds the locks of all
+ * shards, so silver stands still meanwhile: the facts are exactly those of `change_seq`, and nobody can trim the log
+ * between reading it and registering. Returns the number of cells.
+ */
+export async function recount(tx: Queryable, o: GoldSchemas): Promise<number> {
+  await tx.query(
+    `select set_config('statement_timeout', $1, true), set_config('enable_seqscan', 'on', true),
+            set_config('enable_hashjoin', 'on', true), set_config('enable_mergejoin', 'on', true)`,
+    [RECOUNT_LIMIT],
+  );
+  const { rows } = await tx.query<{ shard: number }>('select shard from ops.shard where generation = $1', [
+    o.generation,
+  ]);
+  const shards = rows.map((row) => row.shard);
+  const locked = await lockShards(tx, o.generation, shards);
+  let cells = 0;
+  for (const [table, count] of Object.entries(recounts(o.silver))) {
+    await tx.query(`delete from ${o.gold}.${table}`);
+    cells += (await tx.query(`insert into ${o.gold}.${table} ${count}`)).rowCount;
+  }
+  await tx.query('delete from ops.reader where reader = $1 and generation = $2', [READER, o.generation]);
+  await tx.query(
+    `insert into ops.reader (reader, generation, shard, next_seq)
+     select $1, $2, s.shard, s.change_seq + 1 from unnest($3::smallint[], $4::bigint[]) as s (shard, change_seq)`,
+    [READER, o.generation, locked.map((s) => s.shard), locked.map((s) => s.changeSeq)],
+  );
+  await noteFold(tx, o.gold, await progress(tx, o.generation));
+  return cells;
+}
+
+/** The same cells as the fold's, by SQL over the facts themselves; column order is that of the tables. */
+function recounts(silver: string): Record<Cube['table'], string> {
+  const code = `left(coalesce(error_code, ''), 200)`;
+  const who = `member_category, coalesce(language_preference, ''), coalesce(device_type, ''), ${code}`;
+  return {
+    call_cube: `
+      select local_date, local_hour, attribution, coalesce(leakage_type, ''), ${who},
+             count(*), count(*) filter (where is_repeat_call), count(*) filter (where is_primary),
+             count(*) filter (where assisted_completion), coalesce(sum(sentiment_e4), 0), count(sentiment_e4),
+             coalesce(sum(handle_time_seconds), 0), count(handle_time_seconds), coalesce(sum(time_to_call_ms), 0)
+        from ${silver}.call_fact group by 1, 2, 3, 4, 5, 6, 7, 8`,
+    journey_cube: `
+      select local_date, local_hour, journey_type, outcome, ${who},
+             count(*), count(*) filter (where outcome <> 'completed' or leaked), count(*) filter (where leaked), sum(leakage_calls)
+        from ${silver}.journey_outcome group by 1, 2, 3, 4, 5, 6, 7, 8`,
+    member_cube: `
+      select member_category, language_preference, count(*)
+        from (select distinct on (member_id) member_category, language_preference
+                from ${silver}.member_profile order by member_id, valid_from desc) latest
+       group by 1, 2`,
+    error_message_cube: `
+      select leakage_type, ${code}, left(error_message, 200), count(*)
+        from ${silver}.call_fact
+       where attribution = 'leakage' and error_code <> '' and error_message <> ''
+       group by 1, 2, 3`,
+  };
+}

@@ -1,0 +1,59 @@
+import {
+  createPool,
+  loadGeneration,
+  migrate,
+  migrateOps,
+  type Pool,
+  publishViews,
+  startListener,
+  waitForRelation,
+} from '@leakage/postgres';
+import { runService, type ServiceContext, settingsSet, sleep } from '@leakage/runtime';
+import { Aggregator } from './aggregator.ts';
+import { type GoldSettings, metricsPort, settings } from './config.ts';
+import { storeParameters } from './parameters.ts';
+
+const WAIT_MS = 15 * 60_000;
+const LOOK_MS = 500;
+
+async function start(ctx: ServiceContext<GoldSettings>): Promise<void> {
+  const { settings: s, log, metrics, health } = ctx;
+  const { databaseUrl: url, generation, foldRowsMax, pollMs, pauseMs } = s;
+  const silver = `${s.silverSchema}_${generation}`;
+  const gold = `${s.goldSchema}_${generation}`;
+  const applicationName = 'gold-aggregator';
+
+  await migrateOps({ url, log });
+  const pool = ctx.own(createPool({ url, applicationName, max: 3, log }));
+  await silverIsThere(pool, `${silver}.change_log`, ctx);
+  await migrate({ url, schemas: [gold, silver], directory: new URL('../migrations/', import.meta.url), log });
+  await pool.query(`insert into ${gold}.this_generation (id) values ($1) on conflict do nothing`, [generation]);
+  await storeParameters(pool, { costPerCall: s.costPerCall, explicit: settingsSet(settings).has('COST_PER_CALL') });
+  await publishViews(pool, s.goldSchema, generation);
+
+  const aggregator = ctx.own(
+    new Aggregator({ pool, generation, silver, gold, foldRowsMax, pollMs, pauseMs, log, metrics, health }),
+  );
+  const channel = `leakage_changes_${generation}`;
+  ctx.own(await startListener({ url, applicationName, channel, onNotify: () => aggregator.wake(), log }));
+}
+
+/** The silver-joiner makes the generation and its tables; gold only reads them. */
+async function silverIsThere(pool: Pool, changeLog: string, ctx: ServiceContext<GoldSettings>): Promise<void> {
+  const { settings: s, log, health, signal } = ctx;
+  await waitForRelation(pool, changeLog, { signal, health, log });
+  for (const until = Date.now() + WAIT_MS; Date.now() < until; await sleep(LOOK_MS, signal)) {
+    const found = await loadGeneration(pool, s.generation);
+    health.setReady('generation', found !== null, `generation ${s.generation}`);
+    if (found !== null) return;
+  }
+  throw new Error(`generation ${s.generation} still does not exist: is the silver-joiner of that generation running?`);
+}
+
+await runService<GoldSettings>({
+  name: 'gold-aggregator',
+  help: "Folds silver's change log into gold: cubes of counts and sums, and the tables people read as views over them.",
+  metricsPort,
+  settings,
+  start,
+});
