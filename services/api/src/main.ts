@@ -1,0 +1,60 @@
+import { createPool, migrate, migrateOps, type Pool, waitForRelation } from '@leakage/postgres';
+import { dataDirectory, runService, type ServiceContext } from '@leakage/runtime';
+import { topicTable } from '@leakage/schemas';
+import { createApp } from './app.ts';
+import { auditStore } from './audit-store.ts';
+import { type Settings, settings } from './config.ts';
+import { goldStore } from './gold-store.ts';
+import { pipelineStore } from './pipeline-store.ts';
+import { keyOfFolder, pseudonyms } from './pseudonym.ts';
+import { resources } from './resources.ts';
+import { topicEnds } from './topic-ends.ts';
+
+await runService<Settings>({
+  name: 'api',
+  help: 'Serves gold, the timeline of a member and the state of the pipeline as JSON.',
+  metricsPort: 9105,
+  settings,
+  start: async (context) => {
+    const { settings: its, log } = context;
+    const views = 'views of gold';
+    context.health.setReady(views, false, 'starting');
+    await migrateOps({ url: its.databaseUrl, log });
+    await migrate({
+      url: its.databaseUrl,
+      schemas: ['app'],
+      directory: new URL('../migrations/', import.meta.url),
+      log,
+    });
+    const pool = context.own(
+      createPool({ url: its.databaseUrl, applicationName: 'leakage-api', max: 8, statementTimeoutMs: 12_000, log }),
+    );
+    await listen(context, pool);
+    // It listens already, so that a person who is early is told what it waits for.
+    for (const { table } of [...resources, { table: 'journey_timeline' }]) {
+      await waitForRelation(pool, `${its.goldSchema}.${table}`, context);
+    }
+    context.health.setReady(views, true);
+  },
+});
+
+async function listen(
+  { settings: its, log, metrics, health, own }: ServiceContext<Settings>,
+  pool: Pool,
+): Promise<void> {
+  const topics = topicTable(its.topicPrefix).map((topic) => topic.name);
+  const app = await createApp({
+    log,
+    metrics,
+    health,
+    gold: goldStore(pool, its.goldSchema),
+    audit: auditStore(pool),
+    pseudonyms: pseudonyms(its.pseudonymKey ?? keyOfFolder(dataDirectory())),
+    pipeline: pipelineStore(pool),
+    topicEnds: topicEnds({ brokers: its.kafkaBrokers, topics, log }),
+    topics,
+  });
+  const address = await app.listen({ host: its.apiHost, port: its.apiPort, listenTextResolver: () => 'listening' });
+  own({ name: 'http server', stop: async () => app.close() });
+  log.info({ address, docs: `${address}/docs` }, 'the api listens');
+}

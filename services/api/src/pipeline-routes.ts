@@ -1,0 +1,112 @@
+import type { FastifyInstance } from 'fastify';
+import { Type } from 'typebox';
+import { lagOf, type PartitionEnd } from './domain/lag.ts';
+import type { PipelineState, PipelineStore, StoredOutcomes } from './pipeline-store.ts';
+import { problemSchema } from './problem.ts';
+import { isoInstant } from './resources.ts';
+import type { TopicEnds } from './topic-ends.ts';
+
+const nullable = (schema: ReturnType<typeof Type.Integer>) => Type.Union([schema, Type.Null()]);
+const instant = Type.Union([Type.String({ format: 'date-time' }), Type.Null()]);
+const lagRecords = nullable(
+  Type.Integer({
+    description: 'Records between the positions and the ends of the topics; null while Kafka does not answer.',
+  }),
+);
+
+const outcomeNames = ['accepted', 'superseded', 'duplicates', 'conflicts', 'quarantined'] as const;
+const outcomesSchema = Type.Object({
+  records: Type.Integer({ description: 'Records read so far: the sum of the outcomes.' }),
+  ...Object.fromEntries(outcomeNames.map((name) => [name, Type.Integer()])),
+});
+
+const schema = {
+  tags: ['pipeline'],
+  summary: 'Where the pipeline stands',
+  description:
+    'Watermarks say up to which event time both sources were heard; caught_up says whether everything sent so far is in gold. A figure is final only when both agree.',
+  response: {
+    200: Type.Object({
+      generation: Type.Integer(),
+      as_of: instant,
+      watermarks: Type.Object({ digital: instant, calls: instant }),
+      caught_up: Type.Union([Type.Boolean(), Type.Null()], { description: 'Null while Kafka does not answer.' }),
+      services: Type.Object({
+        'bronze-sink': serviceSchema(),
+        'silver-joiner': serviceSchema(),
+        'gold-aggregator': Type.Object({
+          lag_changes: Type.Integer({ description: 'Changes of silver that gold has not folded.' }),
+        }),
+      }),
+      outcomes: Type.Object(
+        {},
+        { additionalProperties: outcomesSchema, description: 'Of silver, per topic: each record had exactly one.' },
+      ),
+    }),
+    '4xx': problemSchema,
+    '5xx': problemSchema,
+  },
+};
+
+function serviceSchema() {
+  return Type.Object({
+    lag_records: lagRecords,
+    lag_by_topic: Type.Object({}, { additionalProperties: lagRecords }),
+    last_progress_at: instant,
+  });
+}
+
+export interface PipelineRoutesOptions {
+  readonly pipeline: PipelineStore;
+  readonly topicEnds: TopicEnds;
+  readonly topics: readonly string[];
+}
+
+export function pipelineRoutes(app: FastifyInstance, { pipeline, topicEnds, topics }: PipelineRoutesOptions): void {
+  app.get('/v1/pipeline', { schema }, async (_request, reply) => {
+    // Ends first: what is caught up with them has seen all that was there when the question was asked.
+    const ends = await topicEnds();
+    const state = await pipeline.read(topics);
+    return reply.header('cache-control', 'no-cache').send(describe(state, ends, topics));
+  });
+}
+
+export function describe(state: PipelineState, ends: readonly PartitionEnd[] | null, topics: readonly string[]) {
+  const silver = `silver_${state.generation}`;
+  const bronzeSink = serviceOf('bronze', state.positions, ends);
+  const silverJoiner = serviceOf(silver, state.positions, ends);
+  const lags = [bronzeSink.lag_records, silverJoiner.lag_records, state.goldLagChanges];
+  return {
+    generation: state.generation,
+    as_of: state.asOf,
+    watermarks: state.watermarks,
+    caught_up: lags.includes(null) ? null : lags.every((lag) => lag === 0),
+    services: {
+      'bronze-sink': bronzeSink,
+      'silver-joiner': silverJoiner,
+      'gold-aggregator': { lag_changes: state.goldLagChanges },
+    },
+    outcomes: Object.fromEntries(
+      topics.map((topic) => [
+        topic,
+        outcomesOf(state.positions.filter((one) => one.pipeline === silver && one.topic === topic)),
+      ]),
+    ),
+  };
+}
+
+function serviceOf(pipeline: string, positions: readonly StoredOutcomes[], ends: readonly PartitionEnd[] | null) {
+  const lags = ends === null ? [] : lagOf(pipeline, positions, ends);
+  const times = positions.filter((one) => one.pipeline === pipeline).map((one) => one.updatedAt);
+  return {
+    lag_records: ends === null ? null : lags.reduce((sum, one) => sum + one.lagRecords, 0),
+    lag_by_topic: Object.fromEntries(lags.map((one) => [one.topic, one.lagRecords])),
+    last_progress_at: times.length === 0 ? null : isoInstant(Math.max(...times)),
+  };
+}
+
+function outcomesOf(positions: readonly StoredOutcomes[]) {
+  const sum = (name: 'records' | (typeof outcomeNames)[number]) =>
+    positions.reduce((total, one) => total + one[name], 0);
+  return { records: sum('records'), ...Object.fromEntries(outcomeNames.map((name) => [name, sum(name)])) };
+}

@@ -1,0 +1,70 @@
+import type { Pool } from '@leakage/postgres';
+import { isoInstant } from './resources.ts';
+import { inSnapshot, type Snapshot } from './snapshot.ts';
+
+export interface StoredOutcomes {
+  readonly pipeline: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly nextOffset: number;
+  readonly records: number;
+  readonly accepted: number;
+  readonly superseded: number;
+  readonly duplicates: number;
+  readonly conflicts: number;
+  readonly quarantined: number;
+  readonly holes: number;
+  readonly updatedAt: number;
+}
+
+export interface PipelineState {
+  readonly generation: number;
+  readonly watermarks: { readonly digital: string | null; readonly calls: string | null };
+  readonly asOf: string | null;
+  /** Changes of silver that gold has not folded. */
+  readonly goldLagChanges: number;
+  readonly positions: readonly StoredOutcomes[];
+}
+
+export interface PipelineStore {
+  read(topics: readonly string[]): Promise<PipelineState>;
+}
+
+export function pipelineStore(pool: Pool): PipelineStore {
+  return {
+    read: (topics) =>
+      inSnapshot(pool, async (snapshot) => {
+        const clock = await readClock(snapshot);
+        return { generation: snapshot.generation, ...clock, positions: await readPositions(snapshot, topics) };
+      }),
+  };
+}
+
+async function readClock({ tx, generation }: Snapshot): Promise<Omit<PipelineState, 'generation' | 'positions'>> {
+  const { rows } = await tx.query<{ digital: number | null; calls: number | null; behind: string }>(
+    `select max(s.wm_digital) as digital, max(s.wm_calls) as calls,
+            coalesce(sum(s.change_seq + 1 - coalesce(r.next_seq, 1)), 0) as behind
+       from ops.shard s
+       left join ops.reader r on r.reader = 'gold' and r.generation = s.generation and r.shard = s.shard
+      where s.generation = $1`,
+    [generation],
+  );
+  const { digital = null, calls = null, behind = '0' } = rows[0] ?? {};
+  return {
+    watermarks: { digital: isoInstant(digital), calls: isoInstant(calls) },
+    asOf: digital === null || calls === null ? null : isoInstant(Math.min(digital, calls)),
+    goldLagChanges: Number(behind),
+  };
+}
+
+async function readPositions({ tx, generation }: Snapshot, topics: readonly string[]): Promise<StoredOutcomes[]> {
+  const { rows } = await tx.query<StoredOutcomes>(
+    `select pipeline, topic, partition, next_offset as "nextOffset", next_offset - first_offset - holes as records,
+            accepted, superseded, duplicates, conflicts, quarantined, holes, updated_at as "updatedAt"
+       from ops.position
+      where pipeline = any ($1) and topic = any ($2)
+      order by pipeline, topic, partition`,
+    [['bronze', `silver_${generation}`], topics],
+  );
+  return rows;
+}
