@@ -1,0 +1,56 @@
+import type { OutgoingRecord } from '@leakage/kafka';
+import { contracts, type Source, shardOf, topicName } from '@leakage/schemas';
+import type { Damage, Emission } from './domain/emission.ts';
+
+/** The bytes of a record as Kafka gets them. */
+export class Encoder {
+  readonly #topics: Readonly<Record<Source, string>>;
+  readonly #partitions: ReadonlyMap<string, number>;
+
+  constructor(topicPrefix: string, partitions: ReadonlyMap<string, number>) {
+    const name = (source: Source): string => topicName(topicPrefix, source);
+    this.#topics = { journeys: name('journeys'), calls: name('calls'), members: name('members') };
+    this.#partitions = partitions;
+  }
+
+  encode(emission: Emission): OutgoingRecord {
+    const topic = this.#topics[emission.source];
+    const key = emission.event.member_id;
+    const value = damaged(avroOf(emission), emission.damage);
+    if (key !== null) return { topic, key, value };
+    // Without a key a partitioner picks at random, and the same seed must give the same partitions.
+    return { topic, key, value, partition: shardOf(identityOf(emission)) % (this.#partitions.get(topic) ?? 1) };
+  }
+}
+
+function avroOf(emission: Emission): Buffer {
+  switch (emission.source) {
+    case 'journeys':
+      return contracts.journeys.encode(emission.event);
+    case 'calls':
+      return contracts.calls.encode(emission.event);
+    case 'members':
+      return contracts.members.encode(emission.event);
+  }
+}
+
+function identityOf(emission: Emission): string {
+  switch (emission.source) {
+    case 'journeys':
+      return emission.event.event_id ?? '';
+    case 'calls':
+      return emission.event.call_id ?? '';
+    case 'members':
+      return '';
+  }
+}
+
+function damaged(value: Buffer, damage: Damage | null): Buffer {
+  if (damage === null) return value;
+  switch (damage.kind) {
+    case 'cut':
+      return value.subarray(0, Math.max(1, Math.floor(value.length * damage.keep)));
+    case 'noise':
+      return Buffer.from(damage.bytes);
+  }
+}

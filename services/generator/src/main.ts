@@ -1,0 +1,111 @@
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { createKafkaClient, ensureTopics, type KafkaClient, startPublisher, topicOffsets } from '@leakage/kafka';
+import { dataDirectory, runService, type ServiceContext, SettingsError, systemClock } from '@leakage/runtime';
+import { topicTable } from '@leakage/schemas';
+import { writeAgents } from './agents-file.ts';
+import { type GeneratorSettings, metricsPort, settings } from './config.ts';
+import { dateText } from './domain/calendar.ts';
+import { World } from './domain/world.ts';
+import { Encoder } from './encoding.ts';
+import { startGenerator } from './generator.ts';
+import { differences, planShape } from './plan.ts';
+import { Progress } from './progress.ts';
+import { type GeneratorState, readState, startAnew, stateFile } from './state-file.ts';
+import { TruthFile } from './truth-file.ts';
+
+await runService<GeneratorSettings>({
+  name: 'generator',
+  help: 'Invents members, digital journeys and calls from a seed, spoils them on purpose, and publishes them: history first, then live.',
+  metricsPort,
+  settings,
+  start,
+});
+
+async function start(ctx: ServiceContext<GeneratorSettings>): Promise<void> {
+  const { settings: s, log, metrics, health } = ctx;
+  health.setReady('topics', false, 'starting');
+  const folder = resolve(s.outputPath ?? join(dataDirectory(), 'generator'));
+  await mkdir(folder, { recursive: true });
+  const clock = systemClock;
+  const state = await readState(folder);
+  const world = createWorld(s, state, clock.now());
+
+  const kafka = createKafkaClient({ brokers: [...s.kafkaBrokers], clientId: 'generator', log });
+  const { created, differences: unlike } = await ensureTopics(kafka, topicTable(s.topicPrefix));
+  if (created.length > 0) log.info({ created }, 'topics created');
+  for (const difference of unlike) log.warn(difference);
+  const partitions = await partitionCounts(kafka, { topicPrefix: s.topicPrefix, state, folder });
+  const publisher = ctx.own(await startPublisher(kafka, { log }));
+
+  const truth = await TruthFile.open(folder, state?.truthBytes ?? 0);
+  ctx.own({ name: 'truth file', stop: () => truth.close() });
+  if (state === null) {
+    await truth.begin(world.shape);
+    await writeAgents(folder, { seed: s.seed, agents: world.agents });
+  }
+  const followClock = s.anchorDate === undefined;
+  const anchorEnd = world.zone.startOfDay(world.shape.anchorDay + 1);
+  const historyEnd = followClock && s.live ? clock.now() : anchorEnd;
+  const from = Math.max(world.zone.startOfDay(world.shape.firstDay), state?.position.at ?? 0);
+  const { shape } = world;
+  log.info(
+    { folder, firstDay: dateText(shape.firstDay), members: shape.members, resumed: state !== null },
+    'world begins',
+  );
+  ctx.own(
+    startGenerator({
+      world,
+      topicPrefix: s.topicPrefix,
+      folder,
+      state,
+      historyEnd,
+      followClock,
+      speed: s.speed,
+      live: s.live,
+      batchRecords: s.batchRecords,
+      publisher,
+      encoder: new Encoder(s.topicPrefix, partitions),
+      truth,
+      progress: new Progress({ from, historyEnd, wallMs: clock.now(), log, metrics }),
+      clock,
+      onEnd: () => ctx.stop('the history is published'),
+    }),
+  );
+  health.setReady('topics', true);
+}
+
+/** The world of the settings, or the one that was begun, if it is the same. */
+function createWorld(s: GeneratorSettings, state: GeneratorState | null, nowMs: number): World {
+  const wanted = planShape(s, nowMs);
+  const changed = state === null ? [] : differences(state.shape, wanted);
+  if (changed.length > 0) {
+    throw new SettingsError([`this folder holds a world with other settings (${changed.join(', ')}). ${startAnew}`]);
+  }
+  try {
+    return new World(state?.shape ?? wanted);
+  } catch (error) {
+    if (error instanceof RangeError) throw new SettingsError([error.message]);
+    throw error;
+  }
+}
+
+/** How many partitions each topic has; refuses topics that are not the ones that the state tells of. */
+async function partitionCounts(
+  kafka: KafkaClient,
+  o: { topicPrefix: string; state: GeneratorState | null; folder: string },
+): Promise<Map<string, number>> {
+  const names = topicTable(o.topicPrefix).map(({ name }) => name);
+  const ends = await topicOffsets(kafka, names);
+  if (o.state !== null) {
+    const empty = o.state.records > 0 && ends.every(({ high }) => high === 0);
+    const other = o.state.topicPrefix !== o.topicPrefix;
+    if (empty || other) {
+      const why = other
+        ? `was made with TOPIC_PREFIX ${o.state.topicPrefix}`
+        : 'tells of records, but the topics are empty';
+      throw new Error(`${stateFile(o.folder)} ${why}: it belongs to another Kafka. ${startAnew}`);
+    }
+  }
+  return new Map(names.map((name) => [name, ends.filter(({ topic }) => topic === name).length]));
+}

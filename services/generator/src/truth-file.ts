@@ -1,0 +1,52 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { dateText } from './domain/calendar.ts';
+import type { Emission } from './domain/emission.ts';
+import { ONSET } from './domain/levels.ts';
+import type { Shape } from './domain/world.ts';
+
+/**
+ * What is really so, one JSON object a line: first the dates of what was planted, then every call in the order of its first
+ * record. The product never reads it.
+ */
+export class TruthFile {
+  readonly #file: FileHandle;
+  #bytes: number;
+
+  private constructor(file: FileHandle, bytes: number) {
+    this.#file = file;
+    this.#bytes = bytes;
+  }
+
+  /** Opens the file and cuts it to the length that belongs to the position. */
+  static async open(folder: string, bytes: number): Promise<TruthFile> {
+    const file = await open(join(folder, 'truth.jsonl'), bytes === 0 ? 'w' : 'r+');
+    await file.truncate(bytes);
+    return new TruthFile(file, bytes);
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  async begin(shape: Shape): Promise<void> {
+    const onset = { event: 'onset', journey_type: 'billing', error_code: 'ERR_BILLING_ELIGIBILITY' };
+    await this.#write(
+      `${JSON.stringify({ ...onset, local_date: dateText(shape.anchorDay + ONSET), seed: shape.seed })}\n`,
+    );
+  }
+
+  async append(emissions: readonly Emission[]): Promise<void> {
+    const lines = emissions.flatMap(({ truth }) => (truth === null ? [] : [`${JSON.stringify(truth)}\n`]));
+    if (lines.length > 0) await this.#write(lines.join(''));
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+
+  async #write(text: string): Promise<void> {
+    const { bytesWritten } = await this.#file.write(text, this.#bytes);
+    this.#bytes += bytesWritten;
+  }
+}
