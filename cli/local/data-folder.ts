@@ -2,14 +2,18 @@ import {
   accessSync,
   chmodSync,
   constants,
+  existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statfsSync,
   writeFileSync,
 } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { BoundedFiles } from './bounded-files.ts';
 import { codeOf, Problem } from './problem.ts';
 
 /** The folder of one local installation: data of the servers, their logs, and who runs. */
@@ -20,6 +24,10 @@ export interface DataFolder {
   /** What an earlier start remembered (ports), so that addresses stay the same where they can. */
   remembered(): Record<string, number>;
   remember(values: Record<string, number>): void;
+  /** A file that other processes append to: kept below a size for as long as we run, the part before it as `<file>.1`. */
+  keepBounded(file: string): void;
+  /** Deletes the data of the servers, their logs and addresses. Only while no server runs. */
+  forget(): void;
   /** Lets the next start in. */
   release(): void;
 }
@@ -41,14 +49,47 @@ export function openDataFolder(folder: string): DataFolder {
   }
   const lock = takeLock(path, run);
   const memory = join(run, 'ports.json');
+  const logFiles = new BoundedFiles();
   return {
     path,
     logs,
     run,
     remembered: () => readNumbers(memory),
     remember: (values) => replaceFile(memory, JSON.stringify({ ...readNumbers(memory), ...values })),
-    release: () => lock.close(),
+    keepBounded: (file) => logFiles.add(file),
+    forget: () => {
+      for (const name of ['kafka', 'postgres', 'postgres.new', 'postgres-password', 'env']) {
+        rmSync(join(path, name), { recursive: true, force: true });
+      }
+      for (const name of readdirSync(logs)) rmSync(join(logs, name));
+    },
+    release: () => {
+      logFiles.close();
+      lock.close();
+    },
   };
+}
+
+/** The pid of whoever runs on this folder (0 where it cannot be told), or null when nobody does. Changes nothing. */
+export function holderOf(folder: string): number | null {
+  const run = join(resolve(folder), 'run');
+  if (!existsSync(join(run, 'lock'))) return null;
+  const lock = tryLock(run);
+  lock?.close();
+  return lock === null ? readHolder(run) : null;
+}
+
+/** Says where the data would be, or throws why they cannot be there. Changes nothing. */
+export function folderCanBeWritten(folder: string): string {
+  const path = resolve(folder);
+  let existing = path;
+  while (!existsSync(existing)) existing = dirname(existing);
+  try {
+    accessSync(existing, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw notWritable(path, error);
+  }
+  return path;
 }
 
 /** Writes a file so that a reader sees the old or the new content, never half of it. */
@@ -65,40 +106,55 @@ function makeFolders(path: string, ...inside: readonly string[]): void {
     for (const folder of inside) mkdirSync(folder, { recursive: true, mode: 0o700 });
     for (const folder of [path, ...inside]) accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw new Problem(
-      `The data folder ${path} cannot be written (${codeOf(error) ?? 'unknown reason'}).`,
-      'Give this user the right to write there, or choose another folder with LEAKAGE_DATA_DIR.',
-      { cause: error },
-    );
+    throw notWritable(path, error);
   }
 }
 
-/**
- * The lock is one that the operating system takes back when its holder dies, however it dies: no stale lock can exist.
- * SQLite is the only such lock that Node has on board.
- */
+function notWritable(path: string, error: unknown): Problem {
+  return new Problem(
+    `The data folder ${path} cannot be written (${codeOf(error) ?? 'unknown reason'}).`,
+    'Give this user the right to write there, or choose another folder with LEAKAGE_DATA_DIR.',
+    { cause: error },
+  );
+}
+
 function takeLock(path: string, run: string): DatabaseSync {
-  const lock = new DatabaseSync(join(run, 'lock'), { timeout: 0 });
-  try {
-    lock.exec('pragma journal_mode = memory; begin exclusive');
-  } catch (error) {
-    lock.close();
-    const holder = readHolder(run);
+  const lock = tryLock(run);
+  if (lock === null) {
+    const pid = readHolder(run);
     throw new Problem(
-      `Leakage is already running on the data folder ${path}${holder}.`,
+      `Leakage is already running on the data folder ${path}${pid > 0 ? ` (pid ${pid})` : ''}.`,
       'Stop it first (Ctrl-C there), or choose another folder with LEAKAGE_DATA_DIR.',
-      { cause: error, reason: 'in-use' },
+      { reason: 'in-use' },
     );
   }
   replaceFile(join(run, 'holder'), String(process.pid));
   return lock;
 }
 
-function readHolder(run: string): string {
+/**
+ * The lock is one that the operating system takes back when its holder dies, however it dies: no stale lock can exist.
+ * SQLite is the only such lock that Node has on board.
+ */
+function tryLock(run: string): DatabaseSync | null {
+  const lock = new DatabaseSync(join(run, 'lock'), { timeout: 0 });
   try {
-    return ` (pid ${readFileSync(join(run, 'holder'), 'utf8')})`;
-  } catch {
-    return ''; // it has the lock but has not yet written its name
+    lock.exec('pragma journal_mode = memory; begin exclusive');
+    return lock;
+  } catch (error) {
+    lock.close();
+    const busy = error instanceof Error && 'errcode' in error && error.errcode === 5;
+    if (busy) return null;
+    throw error;
+  }
+}
+
+function readHolder(run: string): number {
+  try {
+    return Number.parseInt(readFileSync(join(run, 'holder'), 'utf8'), 10) || 0;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return 0; // it has the lock but has not yet written its name
+    throw error;
   }
 }
 

@@ -4,17 +4,26 @@ import { freePorts } from './ports.ts';
 import { startPostgres, stopPostgresLeftover } from './postgres-server.ts';
 
 export type { DataFolder } from './data-folder.ts';
-export { replaceFile } from './data-folder.ts';
+export { folderCanBeWritten, holderOf, replaceFile } from './data-folder.ts';
+export { findJava, findMaven } from './java.ts';
+export { kafkaJarsFolder, kafkaVersion } from './kafka-jars.ts';
 export { freePorts, isFree } from './ports.ts';
+export { postgresMayRun } from './postgres-account.ts';
+export { postgresBinaries } from './postgres-binaries.ts';
 export { Problem } from './problem.ts';
+export { type Ending, launch, type ServerProcess, type StopStep, stopLeftover } from './server-process.ts';
 
 export interface LocalStackOptions {
   readonly dataDir: string;
   /** Each one that is given replaces that server alone. */
   readonly brokers?: string | undefined;
   readonly databaseUrl?: string | undefined;
+  /** Forgets the data of an earlier start first. */
+  readonly empty?: boolean;
   /** Hears what is being done, a line at a time. */
   readonly say?: (line: string) => void;
+  /** Gives the start up: what has been started by then is stopped, and the start fails with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 export interface LocalStack {
@@ -25,8 +34,8 @@ export interface LocalStack {
   readonly servers: readonly { readonly name: 'Kafka' | 'Postgres'; readonly pid: number }[];
   /** Settles with a sentence when a server ends that nobody stopped; never, when all is well. */
   readonly broken: Promise<string>;
-  /** Postgres first, then Kafka; the folder is free for the next start afterwards. */
-  stop(): Promise<void>;
+  /** Postgres first, then Kafka; the folder is free for the next start afterwards. `forget` deletes the data too. */
+  stop(o?: { forget?: boolean }): Promise<void>;
 }
 
 /** Starts (or continues) real Kafka and real Postgres under a data folder, and cleans up after an earlier, killed start. */
@@ -36,6 +45,7 @@ export async function startLocalStack(o: LocalStackOptions): Promise<LocalStack>
   try {
     const leftovers = await Promise.all([stopPostgresLeftover(folder), stopKafkaLeftover(folder)]);
     if (leftovers.includes(true)) say('Stopped the servers that an earlier, killed start had left running');
+    if (o.empty) folder.forget();
     const servers = await startServers(folder, o, say);
     return stackOf(folder, o, servers);
   } catch (error) {
@@ -55,8 +65,8 @@ async function startServers(folder: DataFolder, o: LocalStackOptions, say: (line
   const [kafkaPort = 0, kafkaController = 0, postgresPort = 0] = await freePorts(wishes);
   const ports = { kafka: kafkaPort, kafkaController, postgres: postgresPort };
   const [kafka, postgres] = await Promise.allSettled([
-    o.brokers ? null : startKafka({ folder, ports, say }),
-    o.databaseUrl ? null : startPostgres({ folder, ports, say }),
+    o.brokers ? null : startKafka({ folder, ports, say, signal: o.signal }),
+    o.databaseUrl ? null : startPostgres({ folder, ports, say, signal: o.signal }),
   ]);
   folder.remember(ports);
   if (kafka.status === 'fulfilled' && postgres.status === 'fulfilled') {
@@ -70,11 +80,12 @@ const never = new Promise<never>(() => undefined);
 
 function stackOf(folder: DataFolder, o: LocalStackOptions, { kafka, postgres }: Servers): LocalStack {
   let stopping: Promise<void> | null = null;
-  const stop = async () => {
+  const stop = async (forget: boolean) => {
     const results = await Promise.allSettled([postgres?.stop()]);
     results.push(...(await Promise.allSettled([kafka?.stop()])));
-    folder.release();
     const failed = results.find((result) => result.status === 'rejected');
+    if (forget && !failed) folder.forget();
+    folder.release();
     if (failed) throw failed.reason;
   };
   const running = [
@@ -82,8 +93,8 @@ function stackOf(folder: DataFolder, o: LocalStackOptions, { kafka, postgres }: 
     ...(kafka ? [{ name: 'Kafka' as const, server: kafka }] : []),
   ];
   const ends = running.map(async ({ name, server }) => {
-    const how = await server.ended;
-    return stopping ? never : `${name} ${how}; see ${folder.logs}.`;
+    const { text } = await server.ended;
+    return stopping ? never : `${name} ${text}; see ${folder.logs}.`;
   });
   return {
     folder,
@@ -91,8 +102,8 @@ function stackOf(folder: DataFolder, o: LocalStackOptions, { kafka, postgres }: 
     databaseUrl: o.databaseUrl ?? postgres?.url ?? '',
     servers: running.map(({ name, server }) => ({ name, pid: server.pid })),
     broken: Promise.race([never, ...ends]),
-    stop: () => {
-      stopping ??= stop();
+    stop: ({ forget = false } = {}) => {
+      stopping ??= stop(forget);
       return stopping;
     },
   };

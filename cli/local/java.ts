@@ -33,3 +33,21 @@ export async function findJava(): Promise<Java> {
   if (!(major >= oldestMajor)) throw new Problem(`Java ${version} is too old for Kafka.`, remedy);
   return { command, major, version };
 }
+
+/** The version of Maven that would fetch Kafka. */
+export async function findMaven(): Promise<string> {
+  try {
+    const output = await run('mvn', ['-B', '-v'], { timeoutMs: 60_000 });
+    return /Apache Maven ([\d.]+)/.exec(output)?.[1] ?? 'unknown';
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') throw mavenMissing();
+    throw new Problem(`Maven does not start (${reasonOf(error).split('\n')[0]}).`, mavenRemedy, { cause: error });
+  }
+}
+
+const mavenRemedy =
+  'Install it (Debian: apt-get install maven; macOS: brew install maven), or set KAFKA_BROKERS to a broker of yours.';
+
+export function mavenMissing(): Problem {
+  return new Problem('Maven (mvn) is not installed, and Kafka has to be fetched once.', mavenRemedy);
+}

@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, mkdirSync, readFileSync, renameSync,
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { mavenMissing } from './java.ts';
 import { codeOf, Problem } from './problem.ts';
 import { run } from './run-command.ts';
 
@@ -16,14 +17,17 @@ export function kafkaJarsFolder(dataDir: string): string {
 }
 
 /** The jars, fetched by Maven when they are not there yet (44 MB, some seconds). */
-export async function kafkaJars(dataDir: string, say: (line: string) => void): Promise<string> {
+export async function kafkaJars(
+  dataDir: string,
+  { say, signal }: { readonly say: (line: string) => void; readonly signal?: AbortSignal | undefined },
+): Promise<string> {
   const folder = kafkaJarsFolder(dataDir);
   if (existsSync(folder)) return folder;
   say(`Fetching Apache Kafka ${kafkaVersion} with Maven into ${folder} (once, 44 MB)`);
   const unfinished = `${folder}.${process.pid}.new`;
   mkdirSync(unfinished, { recursive: true });
   try {
-    await copyDependencies(unfinished, dataDir);
+    await copyDependencies(unfinished, dataDir, signal);
     renameSync(unfinished, folder);
   } catch (error) {
     if (!existsSync(folder)) throw error;
@@ -33,18 +37,16 @@ export async function kafkaJars(dataDir: string, say: (line: string) => void): P
   return folder;
 }
 
-async function copyDependencies(folder: string, dataDir: string): Promise<void> {
+async function copyDependencies(folder: string, dataDir: string, signal?: AbortSignal): Promise<void> {
   const args = ['-B', '-q', '-f', pom, 'dependency:copy-dependencies', '-DincludeScope=runtime'];
   args.push(`-DoutputDirectory=${folder}`);
   if (!homeIsWritable()) args.push(`-Dmaven.repo.local=${join(cacheFolder(dataDir), 'maven')}`);
   try {
-    await run('mvn', args, { timeoutMs: 600_000 });
+    await run('mvn', args, { timeoutMs: 600_000, signal });
   } catch (error) {
+    signal?.throwIfAborted();
     if (codeOf(error) === 'ENOENT') {
-      throw new Problem(
-        'Maven (mvn) is not installed, and Kafka has to be fetched once.',
-        'Install it (Debian: apt-get install maven; macOS: brew install maven), or set KAFKA_BROKERS to a broker of yours.',
-      );
+      throw mavenMissing();
     }
     const line = error instanceof Error ? error.message.split('\n').find((text) => text.includes('ERROR')) : undefined;
     throw new Problem(

@@ -8,18 +8,19 @@ import { findJava } from './java.ts';
 import { kafkaJars } from './kafka-jars.ts';
 import { Problem, reasonOf } from './problem.ts';
 import { run } from './run-command.ts';
-import { launch, type ServerProcess, type StopStep, stopLeftover } from './server-process.ts';
+import { type Ending, launch, type ServerProcess, type StopStep, stopLeftover } from './server-process.ts';
 
 export interface StartOptions {
   readonly folder: DataFolder;
   readonly ports: { readonly kafka: number; readonly kafkaController: number; readonly postgres: number };
   readonly say: (line: string) => void;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface LocalServer {
   readonly url: string;
   readonly pid: number;
-  readonly ended: Promise<string>;
+  readonly ended: Promise<Ending>;
   stop(): Promise<void>;
 }
 
@@ -37,9 +38,9 @@ export function stopKafkaLeftover(folder: DataFolder): Promise<boolean> {
 }
 
 /** One real broker in KRaft mode, broker and controller in one process, listening on 127.0.0.1 only. */
-export async function startKafka({ folder, ports, say }: StartOptions): Promise<LocalServer> {
+export async function startKafka({ folder, ports, say, signal }: StartOptions): Promise<LocalServer> {
   const java = await findJava();
-  const jars = await kafkaJars(folder.path, say);
+  const jars = await kafkaJars(folder.path, { say, signal });
   const home = join(folder.path, 'kafka');
   mkdirSync(home, { recursive: true, mode: 0o700 });
   writeFileSync(join(home, 'server.properties'), serverProperties(ports.kafka, ports.kafkaController));
@@ -61,8 +62,9 @@ export async function startKafka({ folder, ports, say }: StartOptions): Promise<
     outputFile: join(folder.logs, 'kafka.out'),
     recordFile: recordFile(folder),
   });
+  folder.keepBounded(join(folder.logs, 'kafka.out'));
   try {
-    await untilStarted(server, log);
+    await untilStarted(server, log, signal);
   } catch (error) {
     await server.stop(stopSteps);
     throw error;
@@ -91,9 +93,10 @@ async function format(java: string, javaArgs: readonly string[], home: string): 
   }
 }
 
-async function untilStarted(server: ServerProcess, log: string): Promise<void> {
+async function untilStarted(server: ServerProcess, log: string, signal?: AbortSignal): Promise<void> {
   for (const until = Date.now() + startDeadlineMs; Date.now() < until; await sleep(50)) {
-    if (!server.running()) throw failure(await server.ended, log);
+    signal?.throwIfAborted();
+    if (!server.running()) throw failure((await server.ended).text, log);
     if (existsSync(log) && readFileSync(log, 'utf8').includes('Kafka Server started')) return;
   }
   throw failure(`has not started within ${startDeadlineMs / 1000} s`, log);

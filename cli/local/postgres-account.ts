@@ -1,28 +1,50 @@
 import { existsSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
+import { postgresBinaries } from './postgres-binaries.ts';
 import { Problem } from './problem.ts';
 import { run } from './run-command.ts';
 
+export interface Ids {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** What to start, and as whom (absent: as ourselves). */
+export interface Invocation {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly account?: Ids;
+}
+
 /** How Postgres, which refuses to run as root, is run: as ourselves, or from root as the user `postgres`. */
 export interface PostgresAccount {
-  /** Null: as ourselves. */
-  readonly owner: { readonly uid: number; readonly gid: number } | null;
-  /** The program and arguments that run this one under that account. */
-  wrap(command: string, args: readonly string[]): { command: string; args: string[] };
+  /** Whose its files are. Null: ours. */
+  readonly owner: Ids | null;
+  readonly invocation: (command: string, args: readonly string[]) => Invocation;
 }
 
 const name = 'postgres';
 
 export async function postgresAccount(paths: readonly string[]): Promise<PostgresAccount> {
-  if (process.getuid?.() !== 0) return { owner: null, wrap: (command, args) => ({ command, args: [...args] }) };
+  if (process.getuid?.() !== 0) return { owner: null, invocation: (command, args) => ({ command, args }) };
   const owner = (await lookUp()) ?? (await create());
   if (paths.every((path) => mayReach(path, owner))) {
-    return { owner, wrap: (command, args) => ({ command, args: [...args] }) };
+    return { owner, invocation: (command, args) => ({ command, args, account: owner }) };
   }
-  return { owner, wrap: await throughClosedFolders(owner) };
+  return { owner, invocation: await throughClosedFolders(owner) };
 }
 
-async function lookUp(): Promise<{ uid: number; gid: number } | null> {
+/** As whom Postgres would run, in words, or a Problem when it could not. Creates no user. */
+export async function postgresMayRun(dataDir: string): Promise<string> {
+  if (process.getuid?.() !== 0) return 'runs as you';
+  const owner = await lookUp();
+  if (owner === null) return 'runs as the user postgres, who will be created, because it refuses to run as root';
+  const paths = [join(dataDir, 'postgres', 'PG_VERSION'), postgresBinaries().postgres];
+  if (!paths.every((path) => mayReach(path, owner))) await throughClosedFolders(owner);
+  return 'runs as the user postgres, because it refuses to run as root';
+}
+
+async function lookUp(): Promise<Ids | null> {
   try {
     const ids = await Promise.all(['-u', '-g'].map((flag) => run('id', [flag, name], { timeoutMs: 10_000 })));
     const [uid, gid] = ids.map((text) => Number.parseInt(text, 10));
@@ -32,7 +54,7 @@ async function lookUp(): Promise<{ uid: number; gid: number } | null> {
   }
 }
 
-async function create(): Promise<{ uid: number; gid: number }> {
+async function create(): Promise<Ids> {
   const args = ['--system', '--user-group', '--no-create-home', '--shell', '/usr/sbin/nologin', name];
   try {
     await run('useradd', args, { timeoutMs: 30_000 });
@@ -51,7 +73,7 @@ async function create(): Promise<{ uid: number; gid: number }> {
 }
 
 /** Whether every folder on the way to this file lets that user through. */
-function mayReach(path: string, owner: { uid: number; gid: number }): boolean {
+function mayReach(path: string, owner: Ids): boolean {
   for (let folder = dirname(path); ; folder = dirname(folder)) {
     if (existsSync(folder)) {
       const { mode, uid, gid } = statSync(folder);
@@ -63,7 +85,7 @@ function mayReach(path: string, owner: { uid: number; gid: number }): boolean {
 }
 
 /** For a project under /root, whose mode is 700: setpriv leaves the user postgres the one right to pass closed folders. */
-async function throughClosedFolders(owner: { uid: number; gid: number }): Promise<PostgresAccount['wrap']> {
+async function throughClosedFolders(owner: Ids): Promise<PostgresAccount['invocation']> {
   const prefix = [`--reuid=${owner.uid}`, `--regid=${owner.gid}`, '--clear-groups'];
   prefix.push('--inh-caps=+dac_override', '--ambient-caps=+dac_override', '--');
   try {

@@ -37,7 +37,7 @@ export function stopPostgresLeftover(folder: DataFolder): Promise<boolean> {
 }
 
 /** A real Postgres 18 with the database `main`, listening on 127.0.0.1 only, behind a password made for this folder. */
-export async function startPostgres({ folder, ports, say }: StartOptions): Promise<LocalServer> {
+export async function startPostgres({ folder, ports, say, signal }: StartOptions): Promise<LocalServer> {
   const binaries = postgresBinaries();
   const cluster = join(folder.path, 'postgres');
   const account = await postgresAccount([join(cluster, 'PG_VERSION'), binaries.postgres]);
@@ -58,15 +58,15 @@ export async function startPostgres({ folder, ports, say }: StartOptions): Promi
   const flags = Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`]);
   const server = launch({
     title: 'Postgres',
-    ...account.wrap(binaries.postgres, ['-D', cluster, ...flags]),
+    ...account.invocation(binaries.postgres, ['-D', cluster, ...flags]),
     cwd: '/',
     env: cleanEnvironment(),
-    ...(account.owner ? { account: account.owner } : {}),
     outputFile: log,
     recordFile: recordFile(folder),
   });
+  folder.keepBounded(log);
   try {
-    await untilReady(server, cluster, () => readFileSync(log).subarray(logStart).toString('utf8'));
+    await untilReady({ server, cluster, signal, log: () => readFileSync(log).subarray(logStart).toString('utf8') });
   } catch (error) {
     await server.stop(stopSteps);
     throw error;
@@ -93,14 +93,14 @@ async function createCluster(o: ClusterOptions): Promise<void> {
   rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(unfinished, { mode: 0o700 });
   if (o.account.owner) chownSync(unfinished, o.account.owner.uid, o.account.owner.gid);
-  const runAs = async (command: string, args: readonly string[], input?: string) => {
-    const wrapped = o.account.wrap(command, args);
-    await run(wrapped.command, wrapped.args, {
+  const runAs = async (program: string, programArgs: readonly string[], input?: string) => {
+    const { command, args, account } = o.account.invocation(program, programArgs);
+    await run(command, args, {
       cwd: '/',
       env: cleanEnvironment(),
       timeoutMs: 120_000,
       ...(input === undefined ? {} : { input }),
-      ...(o.account.owner ? { account: o.account.owner } : {}),
+      ...(account ? { account } : {}),
     });
   };
   const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
@@ -144,11 +144,19 @@ function checkVersion(cluster: string): void {
   }
 }
 
+interface Waiting {
+  readonly server: ServerProcess;
+  readonly cluster: string;
+  readonly signal: AbortSignal | undefined;
+  readonly log: () => string;
+}
+
 /** The server says in its own pid file whether it accepts connections; words in a log depend on the language. */
-async function untilReady(server: ServerProcess, cluster: string, log: () => string): Promise<void> {
+async function untilReady({ server, cluster, signal, log }: Waiting): Promise<void> {
   const pidFile = join(cluster, 'postmaster.pid');
   for (const until = Date.now() + startDeadlineMs; Date.now() < until; await sleep(20)) {
-    if (!server.running()) throw failure(await server.ended, log());
+    signal?.throwIfAborted();
+    if (!server.running()) throw failure((await server.ended).text, log());
     const lines = existsSync(pidFile) ? readFileSync(pidFile, 'utf8').split('\n') : [];
     if (Number(lines[0]) === server.pid && lines[7]?.trim() === 'ready') return;
   }

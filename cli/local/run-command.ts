@@ -5,6 +5,7 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly input?: string;
   readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
   readonly account?: { readonly uid: number; readonly gid: number };
 }
 
@@ -18,6 +19,7 @@ export function run(command: string, args: readonly string[], o: RunOptions): Pr
       env: o.env ?? process.env,
       timeout: o.timeoutMs,
       killSignal: 'SIGKILL',
+      ...(o.signal ? { signal: o.signal } : {}),
       ...(o.account ? { uid: o.account.uid, gid: o.account.gid } : {}),
     });
     let output = '';

@@ -16,6 +16,15 @@ export interface Launch {
   readonly outputFile: string;
   /** Says which process runs, so that the next start can find what a kill -9 of this one left behind. */
   readonly recordFile: string;
+  /** For our own services: a channel whose end tells them that we are gone. */
+  readonly ipc?: boolean;
+}
+
+/** How a process ended. The code is null when a signal ended it or it could not be started. */
+export interface Ending {
+  readonly code: number | null;
+  /** Words that follow the process's name: `was ended by SIGKILL`. */
+  readonly text: string;
 }
 
 /** A signal and how long to wait for it to work before the next, stronger one. */
@@ -23,8 +32,7 @@ export type StopStep = readonly [signal: NodeJS.Signals, waitMs: number];
 
 export interface ServerProcess {
   readonly pid: number;
-  /** Settles when the process has ended, with a few words on how. */
-  readonly ended: Promise<string>;
+  readonly ended: Promise<Ending>;
   running(): boolean;
   stop(steps: readonly StopStep[]): Promise<void>;
 }
@@ -41,7 +49,7 @@ export function launch(o: Launch): ServerProcess {
       cwd: o.cwd,
       env: o.env,
       detached: true,
-      stdio: ['ignore', output, output],
+      stdio: o.ipc ? ['ignore', output, output, 'ipc'] : ['ignore', output, output],
       ...(o.account ? { uid: o.account.uid, gid: o.account.gid } : {}),
     });
   } finally {
@@ -50,9 +58,11 @@ export function launch(o: Launch): ServerProcess {
   const identity = child.pid === undefined ? null : identityOf(child.pid);
   if (identity) writeFileSync(o.recordFile, JSON.stringify(identity), { mode: 0o600 });
   let over = false;
-  const ended = new Promise<string>((resolve) => {
-    child.once('error', (error) => resolve(`could not be started: ${error.message}`));
-    child.once('exit', (code, signal) => resolve(signal ? `was ended by ${signal}` : `ended with code ${code}`));
+  const ended = new Promise<Ending>((resolve) => {
+    child.once('error', (error) => resolve({ code: null, text: `could not be started: ${error.message}` }));
+    child.once('exit', (code, signal) =>
+      resolve({ code, text: signal ? `was ended by ${signal}` : `ended with code ${code}` }),
+    );
   }).finally(() => {
     over = true;
     rmSync(o.recordFile, { force: true });

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type LocalStack, Problem, startLocalStack } from '@leakage/cli/local';
 import { createKafkaClient, ensureTopics } from '@leakage/kafka';
@@ -26,14 +25,13 @@ export default async function setup(project: TestProject): Promise<() => Promise
     run,
   };
   const teardown = async () => {
-    if (local === null) return dropDatabases(stack);
-    await local.stop();
-    rmSync(local.folder.path, { recursive: true, force: true });
+    if (local === null) await dropDatabases(stack);
+    else await local.stop({ forget: true });
   };
   try {
     await check(stack);
   } catch (error) {
-    await local?.stop();
+    await local?.stop({ forget: true });
     throw error;
   }
   project.provide('leakageStack', stack);

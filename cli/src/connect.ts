@@ -1,0 +1,69 @@
+import { createKafkaClient, type KafkaClient } from '@leakage/kafka';
+import { createPool, type Pool } from '@leakage/postgres';
+import {
+  createLogger,
+  type Environment,
+  environmentFile,
+  kafkaSettings,
+  type Logger,
+  loadSettings,
+  readEnvironment,
+  withoutPassword,
+} from '@leakage/runtime';
+import { CommandError } from './command-error.ts';
+
+/** Of libraries, a command shows what is wrong and nothing else; its own output is for people or is one JSON document. */
+export function quietLogger(command: string): Logger {
+  return createLogger({ service: `leakage-${command}`, level: 'error', stream: process.stderr });
+}
+
+/** The address of the database: DATABASE_URL, else what `leakage up` wrote into the data folder. */
+export function databaseUrl(environment: Environment = readEnvironment()): string {
+  return environment.DATABASE_URL ?? nowhere('DATABASE_URL');
+}
+
+/** The brokers and the topic prefix: KAFKA_BROKERS and TOPIC_PREFIX, else what `leakage up` wrote, else the default prefix. */
+export function kafkaAddress(environment: Environment = readEnvironment()): { brokers: string[]; topicPrefix: string } {
+  if (environment.KAFKA_BROKERS === undefined) nowhere('KAFKA_BROKERS');
+  const { kafkaBrokers, topicPrefix } = loadSettings(kafkaSettings, environment);
+  return { brokers: [...kafkaBrokers], topicPrefix };
+}
+
+export function connectKafka(command: string): { kafka: KafkaClient; topicPrefix: string } {
+  const { brokers, topicPrefix } = kafkaAddress();
+  return {
+    kafka: createKafkaClient({ brokers, clientId: `leakage-${command}`, log: quietLogger(command) }),
+    topicPrefix,
+  };
+}
+
+/** Lends a pool for the time of `work`; that Postgres does not answer is said in one sentence. */
+export async function withDatabase<T>(command: string, work: (pool: Pool) => Promise<T>): Promise<T> {
+  const url = databaseUrl();
+  const pool = createPool({ url, applicationName: `leakage-${command}`, log: quietLogger(command) });
+  try {
+    await checkAnswer(pool, url);
+    return await work(pool);
+  } finally {
+    await pool.stop();
+  }
+}
+
+async function checkAnswer(pool: Pool, url: string): Promise<void> {
+  try {
+    await pool.query('select 1');
+  } catch (error) {
+    const reason = error instanceof Error ? error.message || error.name : String(error);
+    throw new CommandError(
+      `Postgres does not answer at ${withoutPassword(url)} (${reason}): start it with npm start, or set DATABASE_URL to where it runs.`,
+      1,
+      { cause: error },
+    );
+  }
+}
+
+function nowhere(variable: string): never {
+  throw new CommandError(
+    `${variable} is set neither in the environment nor in ${environmentFile()}: start the local servers with npm start, or set it.`,
+  );
+}

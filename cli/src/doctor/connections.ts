@@ -1,0 +1,104 @@
+import { createConnection } from 'node:net';
+import { createKafkaClient, ensureTopics } from '@leakage/kafka';
+import { createPool } from '@leakage/postgres';
+import { type Environment, withoutPassword } from '@leakage/runtime';
+import { quietLogger } from '../connect.ts';
+import { type Check, no, note, ok } from './check.ts';
+
+export interface Situation {
+  /** Whether a start on the data folder is running now. */
+  readonly running: boolean;
+  /** Whether a start would bring its own. */
+  readonly ownKafka: boolean;
+  readonly ownPostgres: boolean;
+}
+
+const probeMs = 3_000;
+const oldestVersion = 18;
+
+/** Whether what the addresses lead to answers; addresses of our own servers count only while these run. */
+export async function connectionChecks(environment: Environment, situation: Situation): Promise<Check[]> {
+  const checks: Check[] = [];
+  if (situation.running || !situation.ownKafka) checks.push(await kafka(environment.KAFKA_BROKERS));
+  if (situation.running || !situation.ownPostgres) checks.push(await postgres(environment.DATABASE_URL));
+  if (checks.length === 0) checks.push(ok('connections', 'not running: npm start brings its own Kafka and Postgres'));
+  return checks;
+}
+
+async function kafka(brokers: string | undefined): Promise<Check> {
+  const name = 'Kafka';
+  if (brokers === undefined)
+    return note(name, 'running, but no address was written yet', 'Try again in a few seconds.');
+  const list = brokers.split(',').map((broker) => broker.trim());
+  const remedy = 'Start it, or set KAFKA_BROKERS to where it runs (unset it for a Kafka of our own).';
+  const answers = await Promise.all(list.map((broker) => answersAt(`kafka://${broker}`)));
+  if (!answers.includes(true)) return no(name, `nothing listens at ${brokers}`, remedy);
+  try {
+    await ensureTopics(
+      createKafkaClient({ brokers: list, clientId: 'leakage-doctor', log: quietLogger('doctor') }),
+      [],
+    );
+    return ok(name, `answers at ${brokers}`);
+  } catch (error) {
+    return no(name, messageOf(error), remedy);
+  }
+}
+
+async function postgres(url: string | undefined): Promise<Check> {
+  const name = 'Postgres';
+  if (url === undefined) return note(name, 'running, but no address was written yet', 'Try again in a few seconds.');
+  const where = withoutPassword(url);
+  const remedy = 'Start it, or set DATABASE_URL to where it runs (unset it for a Postgres of our own).';
+  if (!(await answersAt(url))) return no(name, `nothing listens at ${where}`, remedy);
+  const pool = createPool({ url, applicationName: 'leakage-doctor', max: 1, log: quietLogger('doctor') });
+  try {
+    const { rows } = await pool.query<{ version: number; database: string }>(
+      `select current_setting('server_version_num')::int / 10000 as version, current_database() as database`,
+    );
+    return describe(rows[0] ?? { version: 0, database: '' }, where);
+  } catch (error) {
+    return no(name, `${where}: ${messageOf(error)}`, remedy);
+  } finally {
+    await pool.stop();
+  }
+}
+
+function describe({ version, database }: { version: number; database: string }, where: string): Check {
+  const name = 'Postgres';
+  if (version < oldestVersion) {
+    return no(
+      name,
+      `${where} is version ${version}`,
+      `Version ${oldestVersion} is needed (old and new rows of one statement).`,
+    );
+  }
+  if (database !== 'main') {
+    return note(
+      name,
+      `version ${version}, but the database is called ${database}`,
+      'Everything works except queries with three-part names (main.gold.daily_leakage_summary): leave main. out.',
+    );
+  }
+  return ok(name, `version ${version} at ${where}`);
+}
+
+/** Whether anything listens there; saves the half minute that a client takes to give up. Sockets in files are not tried. */
+export function answersAt(url: string): Promise<boolean> {
+  const { hostname, port, protocol } = new URL(url);
+  if (hostname === '' || hostname.startsWith('%2F')) return Promise.resolve(true);
+  const host = hostname.replace(/^\[(.*)\]$/, '$1');
+  return new Promise((resolve) => {
+    const socket = createConnection({ host, port: Number(port || (protocol === 'kafka:' ? 9092 : 5432)) });
+    socket.setTimeout(probeMs, () => socket.destroy());
+    socket.once('connect', () => {
+      resolve(true);
+      socket.destroy();
+    });
+    socket.once('error', () => resolve(false));
+    socket.once('close', () => resolve(false));
+  });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message || error.name : String(error);
+}

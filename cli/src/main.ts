@@ -1,0 +1,45 @@
+import { SettingsError } from '@leakage/runtime';
+import { Command, CommanderError } from 'commander';
+import { Problem } from '../local/index.ts';
+import { CommandError } from './command-error.ts';
+import * as doctor from './commands/doctor.ts';
+import * as up from './commands/up.ts';
+
+const commands = [up, doctor];
+
+/** Runs one command; the exit code is 0 done, 1 failed, 2 wrong usage, 3 a check says no. */
+export async function main(argv: readonly string[]): Promise<void> {
+  try {
+    await createProgram().parseAsync(argv);
+  } catch (error) {
+    process.exitCode = report(error);
+  }
+}
+
+export function createProgram(): Command {
+  const program = new Command('leakage')
+    .description('Digital-to-call leakage, exact and live.')
+    .usage('<command> [options]')
+    .exitOverride()
+    .showHelpAfterError('(see leakage <command> --help)')
+    .addHelpText('after', '\nExample:\n  $ npx leakage up        start everything; Ctrl-C ends it');
+  for (const command of commands) command.register(program);
+  return program;
+}
+
+/** Says what went wrong, once, and gives the exit code. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has said it already
+  if (error instanceof SettingsError) {
+    for (const problem of error.problems) process.stderr.write(`${problem}\n`);
+    return 2;
+  }
+  const expected = error instanceof CommandError || error instanceof Problem;
+  const detailed = process.env.LOG_LEVEL === 'debug' || process.env.LOG_LEVEL === 'trace' || !expected;
+  process.stderr.write(`${detailed && error instanceof Error ? error.stack : reasonOf(error)}\n`);
+  return error instanceof CommandError ? error.exitCode : 1;
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

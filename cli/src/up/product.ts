@@ -1,0 +1,177 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createKafkaClient, ensureTopics, type KafkaClient } from '@leakage/kafka';
+import { createPool, type Pool } from '@leakage/postgres';
+import { formatEnvironmentFile, type Logger } from '@leakage/runtime';
+import { topicTable } from '@leakage/schemas';
+import { freePorts, isFree, type LocalStack, replaceFile } from '../../local/index.ts';
+import { quietLogger } from '../connect.ts';
+import type { Interruption } from './interruption.ts';
+import { isCaughtUp, type Progress, readProgress } from './progress.ts';
+import { progressLine, type Screen } from './screen.ts';
+import { type RunningService, readiness, startGenerator, startPipeline, waitUntilReady } from './services.ts';
+import { passedOnSettings, type UpSettings } from './settings.ts';
+import { summary } from './summary.ts';
+
+export interface ProductOptions {
+  readonly stack: LocalStack;
+  readonly settings: UpSettings;
+  readonly screen: Screen;
+  readonly interruption: Interruption;
+  /** Whether synthetic events are made. */
+  readonly generator: boolean;
+}
+
+interface Product extends ProductOptions {
+  /** Aborted when everything has to stop, for whatever reason. */
+  readonly over: AbortSignal;
+  readonly kafka: KafkaClient;
+  readonly pool: Pool;
+  readonly topics: readonly string[];
+  readonly envFile: string;
+  readonly apiUrl: string;
+  readonly supervise: (running: RunningService) => void;
+}
+
+const readyWithinMs = 120_000;
+const lookEveryMs = 1_000;
+
+/**
+ * Runs the services over a stack until it is interrupted (null) or something is beyond help (a sentence), and stops
+ * everything, the stack too: services first, then Postgres, then Kafka.
+ */
+export async function runProduct(o: ProductOptions): Promise<string | null> {
+  const { stack, interruption, screen } = o;
+  const over = new AbortController();
+  let trouble: string | null = null;
+  const end = (why: string | null) => {
+    if (!over.signal.aborted) trouble = why;
+    over.abort();
+  };
+  interruption.signal.addEventListener('abort', () => end(null));
+  if (interruption.signal.aborted) end(null);
+  void stack.broken.then(end);
+
+  const log = quietLogger('up');
+  const running: RunningService[] = [];
+  interruption.onInsist(() => {
+    for (const { service } of running) service.kill();
+  });
+  const pool = createPool({ url: stack.databaseUrl, applicationName: 'leakage-up', max: 2, log });
+  const envFile = join(stack.folder.path, 'env');
+  try {
+    const product: Product = {
+      ...o,
+      ...connectTo(stack, o.settings, log),
+      over: over.signal,
+      pool,
+      envFile,
+      apiUrl: await chooseApiUrl(o.settings, screen),
+      supervise: (one) => {
+        running.push(one);
+        void one.service.broken.then(end);
+      },
+    };
+    await untilOver(over.signal, run(product));
+  } finally {
+    over.abort();
+    screen.renew('');
+    screen.say('Stopping ...');
+    await Promise.all(running.map(({ service }) => service.stop()));
+    await pool.stop();
+    rmSync(envFile, { force: true });
+    await stack.stop();
+  }
+  return trouble;
+}
+
+function connectTo(stack: LocalStack, settings: UpSettings, log: Logger) {
+  const kafka = createKafkaClient({ brokers: stack.brokers.split(','), clientId: 'leakage-up', log });
+  return { kafka, topics: topicTable(settings.topicPrefix).map((topic) => topic.name) };
+}
+
+/** The work, or the end, whichever comes first; what fails after the end is nobody's business any more. */
+async function untilOver(over: AbortSignal, work: Promise<void>): Promise<void> {
+  const ended = new Promise<void>((resolve) => {
+    over.addEventListener('abort', () => resolve());
+    if (over.aborted) resolve();
+  });
+  await Promise.race([ended, work]);
+}
+
+async function run(p: Product): Promise<void> {
+  p.screen.say(`Kafka ${p.stack.brokers}, Postgres ready`);
+  const { created, differences } = await ensureTopics(p.kafka, topicTable(p.settings.topicPrefix));
+  for (const difference of differences) p.screen.say(`Note: ${difference}`);
+  if (created.length > 0) p.screen.say(`Created topics ${created.join(', ')}`);
+  replaceFile(p.envFile, environmentText(p));
+  const generator = await startServices(p);
+  await watch(p, generator);
+}
+
+function environmentText({ stack }: Product): string {
+  return formatEnvironmentFile({
+    KAFKA_BROKERS: stack.brokers,
+    DATABASE_URL: stack.databaseUrl,
+    ...passedOnSettings(),
+  });
+}
+
+async function chooseApiUrl({ apiHost, apiPort }: UpSettings, screen: Screen): Promise<string> {
+  let port = apiPort;
+  if (!(port > 0 && (await isFree(port, apiHost)))) {
+    [port = 0] = await freePorts([0]);
+    if (apiPort > 0)
+      screen.say(`Port ${apiPort} is taken: the api listens on ${port} instead (API_PORT chooses another)`);
+  }
+  const host = apiHost === '0.0.0.0' || apiHost === '::' ? '127.0.0.1' : apiHost;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/** Starts them, waits until they are ready, and only then lets events come. */
+async function startServices(p: Product): Promise<RunningService | undefined> {
+  const env = {
+    ...process.env,
+    KAFKA_BROKERS: p.stack.brokers,
+    DATABASE_URL: p.stack.databaseUrl,
+    LEAKAGE_DATA_DIR: p.stack.folder.path,
+    API_PORT: new URL(p.apiUrl).port,
+  };
+  const o = { folder: p.stack.folder, env, say: p.screen.say };
+  const pipeline = await startPipeline(o);
+  pipeline.forEach(p.supervise);
+  p.screen.say(`Starting ${pipeline.map(({ service }) => service.name).join(', ')}`);
+  const late = await waitUntilReady(pipeline, { withinMs: readyWithinMs, signal: p.over });
+  for (const name of late) p.screen.say(`${name} is not ready yet; see ${join(p.stack.folder.logs, `${name}.log`)}`);
+  if (!p.generator || p.over.aborted) return undefined;
+  const generator = await startGenerator(o);
+  if (generator) p.supervise(generator);
+  p.screen.say('The generator sends events: some history first, then live');
+  return generator;
+}
+
+/** Shows progress until the end, and once, when the history is through (or everything is ready), the summary. */
+async function watch(p: Product, generator: RunningService | undefined): Promise<void> {
+  let before: { progress: Progress; at: number } | null = null;
+  for (let told = false; !p.over.aborted; await sleep(lookEveryMs)) {
+    try {
+      const progress = await readProgress({ ...p, goldSchema: p.settings.goldSchema });
+      const at = performance.now();
+      if (p.over.aborted) return;
+      p.screen.renew(progressLine(progress, before?.progress ?? null, before ? (at - before.at) / 1000 : 0));
+      before = { progress, at };
+      if (!told && isCaughtUp(progress) && (await historyIsSent(generator))) {
+        told = true;
+        for (const line of await summary({ ...p, progress })) p.screen.say(line);
+      }
+    } catch (error) {
+      p.screen.renew(`progress cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+}
+
+/** The generator is ready when its history is sent; one that has ended has sent all it had. */
+async function historyIsSent(generator: RunningService | undefined): Promise<boolean> {
+  return generator === undefined || generator.service.finished || (await readiness(generator)).ready;
+}
