@@ -34,6 +34,11 @@ export class Progress {
       help: 'Instant of sending of the latest record, as seconds since 1970.',
       collect: (gauge) => gauge.set(this.#simulated / 1000),
     });
+    o.metrics.gauge({
+      name: 'leakage_generator_history_ratio',
+      help: 'Part of the history that is published; 1 when all of it is.',
+      collect: (gauge) => gauge.set(this.#historyTold ? 1 : Math.min(0.999, this.#share())),
+    });
   }
 
   sent(batch: readonly Emission[], wallMs: number): void {
@@ -65,9 +70,12 @@ export class Progress {
     this.#log.info({ records: this.#records, seconds: Math.round(seconds * 10) / 10, perSecond }, 'history published');
   }
 
+  #share(): number {
+    return Math.max(0, (this.#simulated - this.#began.at) / (this.#historyEnd - this.#began.at));
+  }
+
   #rest(wallMs: number): { percent: number; secondsLeft: number } {
-    const part = (this.#simulated - this.#began.at) / (this.#historyEnd - this.#began.at);
-    const share = Math.min(1, Math.max(0.001, part));
+    const share = Math.min(1, Math.max(0.001, this.#share()));
     return {
       percent: Math.round(share * 100),
       secondsLeft: Math.round(((wallMs - this.#began.wallMs) / 1000) * (1 / share - 1)),
