@@ -26,7 +26,7 @@ export interface DataFolder {
   remember(values: Record<string, number>): void;
   /** A file that other processes append to: kept below a size for as long as we run, the part before it as `<file>.1`. */
   keepBounded(file: string): void;
-  /** Deletes the data of the servers, their logs and addresses. Only while no server runs. */
+  /** Deletes the data of the servers and what tells of them: logs, addresses, the generator's state. Only while none runs. */
   forget(): void;
   /** Lets the next start in. */
   release(): void;
@@ -58,7 +58,7 @@ export function openDataFolder(folder: string): DataFolder {
     remember: (values) => replaceFile(memory, JSON.stringify({ ...readNumbers(memory), ...values })),
     keepBounded: (file) => logFiles.add(file),
     forget: () => {
-      for (const name of ['kafka', 'postgres', 'postgres.new', 'postgres-password', 'env']) {
+      for (const name of ['kafka', 'postgres', 'postgres.new', 'postgres-password', 'generator', 'env']) {
         rmSync(join(path, name), { recursive: true, force: true });
       }
       for (const name of readdirSync(logs)) rmSync(join(logs, name));

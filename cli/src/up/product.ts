@@ -10,7 +10,7 @@ import { quietLogger } from '../connect.ts';
 import type { Interruption } from './interruption.ts';
 import { isCaughtUp, type Progress, readProgress } from './progress.ts';
 import { progressLine, type Screen } from './screen.ts';
-import { type RunningService, readiness, startGenerator, startPipeline, waitUntilReady } from './services.ts';
+import { historySent, type RunningService, startGenerator, startPipeline, waitUntilReady } from './services.ts';
 import { passedOnSettings, type UpSettings } from './settings.ts';
 import { summary } from './summary.ts';
 
@@ -31,6 +31,9 @@ interface Product extends ProductOptions {
   readonly topics: readonly string[];
   readonly envFile: string;
   readonly apiUrl: string;
+  /** Stops it at the end. */
+  readonly own: (running: RunningService) => void;
+  /** And ends everything when it is beyond help. */
   readonly supervise: (running: RunningService) => void;
 }
 
@@ -68,6 +71,7 @@ export async function runProduct(o: ProductOptions): Promise<string | null> {
       pool,
       envFile,
       apiUrl: await chooseApiUrl(o.settings, screen),
+      own: (one) => running.push(one),
       supervise: (one) => {
         running.push(one);
         void one.service.broken.then(end);
@@ -143,12 +147,19 @@ async function startServices(p: Product): Promise<RunningService | undefined> {
   pipeline.forEach(p.supervise);
   p.screen.say(`Starting ${pipeline.map(({ service }) => service.name).join(', ')}`);
   const late = await waitUntilReady(pipeline, { withinMs: readyWithinMs, signal: p.over });
+  if (p.over.aborted) return undefined;
   for (const name of late) p.screen.say(`${name} is not ready yet; see ${join(p.stack.folder.logs, `${name}.log`)}`);
-  if (!p.generator || p.over.aborted) return undefined;
+  if (!p.generator) return undefined;
   const generator = await startGenerator(o);
-  if (generator) p.supervise(generator);
+  if (generator) superviseGenerator(p, generator);
   p.screen.say('The generator sends events: some history first, then live');
   return generator;
+}
+
+/** Without it there is no new event, and everything else goes on. */
+function superviseGenerator(p: Product, generator: RunningService): void {
+  p.own(generator);
+  void generator.service.broken.then((why) => p.screen.say(`No synthetic events any more: ${why}`));
 }
 
 /** Shows progress until the end, and once, when the history is through (or everything is ready), the summary. */
@@ -157,11 +168,13 @@ async function watch(p: Product, generator: RunningService | undefined): Promise
   for (let told = false; !p.over.aborted; await sleep(lookEveryMs)) {
     try {
       const progress = await readProgress({ ...p, goldSchema: p.settings.goldSchema });
+      const history = generator ? await historySent(generator) : 1;
       const at = performance.now();
       if (p.over.aborted) return;
-      p.screen.renew(progressLine(progress, before?.progress ?? null, before ? (at - before.at) / 1000 : 0));
+      const seconds = before ? (at - before.at) / 1000 : 0;
+      p.screen.renew(progressLine({ progress, before: before?.progress ?? null, seconds, history }));
       before = { progress, at };
-      if (!told && isCaughtUp(progress) && (await historyIsSent(generator))) {
+      if (!told && history === 1 && isCaughtUp(progress)) {
         told = true;
         for (const line of await summary({ ...p, progress })) p.screen.say(line);
       }
@@ -169,9 +182,4 @@ async function watch(p: Product, generator: RunningService | undefined): Promise
       p.screen.renew(`progress cannot be read: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-}
-
-/** The generator is ready when its history is sent; one that has ended has sent all it had. */
-async function historyIsSent(generator: RunningService | undefined): Promise<boolean> {
-  return generator === undefined || generator.service.finished || (await readiness(generator)).ready;
 }

@@ -44,11 +44,21 @@ function plainScreen(out: NodeJS.WriteStream): Screen {
 const whole = new Intl.NumberFormat('en-US');
 const money = new Intl.NumberFormat('en-US', { style: 'currency', currency: 'USD', maximumFractionDigits: 0 });
 
-export function progressLine(p: Progress, before: Progress | null, seconds: number): string {
+export interface Look {
+  readonly progress: Progress;
+  /** The look before this one, and how long ago it was: for the rate. */
+  readonly before: Progress | null;
+  readonly seconds: number;
+  /** The part of the history that has been sent, 0 to 1; null while nobody can say. */
+  readonly history: number | null;
+}
+
+export function progressLine({ progress: p, before, seconds, history }: Look): string {
   const rate = before && seconds > 0 ? Math.max(0, Math.round((p.bronzeEvents - before.bronzeEvents) / seconds)) : 0;
   const behind = { bronze: p.bronzeBehind, silver: p.silverBehind, gold: p.goldBehind };
   const late = Object.entries(behind).filter(([, count]) => count > 0);
   return [
+    ...(history !== null && history < 1 ? [`history ${Math.floor(history * 100)} %`] : []),
     `${whole.format(p.bronzeEvents)} events${rate > 0 ? ` (${whole.format(rate)}/s)` : ''}`,
     `${whole.format(p.calls)} calls joined`,
     `${whole.format(p.leakageCalls)} leakage = ${money.format(p.leakageCents / 100)}`,

@@ -10,7 +10,7 @@ const pipeline = [
   ['gold-aggregator', 9103],
   ['api', 9105],
 ] as const;
-const generator = ['generator', 9104] as const;
+const generator = ['generator', 9100] as const;
 
 export const serviceNames: readonly string[] = [...pipeline, generator].map(([name]) => name);
 export const projectFolder = join(import.meta.dirname, '..', '..', '..');
@@ -52,13 +52,25 @@ async function start(
   });
 }
 
-/** Whether it says on /readyz that it is ready; what it waits for, if it says so. */
-export async function readiness({ healthUrl }: RunningService): Promise<{ ready: boolean; text: string }> {
+async function isReady({ healthUrl }: RunningService): Promise<boolean> {
   try {
     const answer = await fetch(`${healthUrl}/readyz`, { signal: AbortSignal.timeout(3_000) });
-    return { ready: answer.status === 200, text: (await answer.text()).trim() };
+    await answer.arrayBuffer();
+    return answer.status === 200;
   } catch {
-    return { ready: false, text: '' }; // not listening yet, or busy: asked again soon
+    return false; // not listening yet, or busy: asked again soon
+  }
+}
+
+/** The part of its history that the generator has sent: 0 to 1, or null while it does not answer. */
+export async function historySent({ service, healthUrl }: RunningService): Promise<number | null> {
+  if (service.finished) return 1; // it has sent all it had
+  try {
+    const answer = await fetch(`${healthUrl}/metrics`, { signal: AbortSignal.timeout(3_000) });
+    const value = /^leakage_generator_history_ratio(?:\{[^}]*\})? ([\d.e+-]+)$/m.exec(await answer.text())?.[1];
+    return value === undefined ? null : Number(value);
+  } catch {
+    return null; // not listening yet, or busy: asked again soon
   }
 }
 
@@ -69,8 +81,8 @@ export async function waitUntilReady(
 ): Promise<string[]> {
   let waiting = [...running];
   for (const until = Date.now() + withinMs; waiting.length > 0 && Date.now() < until && !signal.aborted; ) {
-    const answers = await Promise.all(waiting.map(readiness));
-    waiting = waiting.filter((one, i) => !answers[i]?.ready && !one.service.finished);
+    const answers = await Promise.all(waiting.map(isReady));
+    waiting = waiting.filter((one, i) => !answers[i] && !one.service.finished);
     if (waiting.length > 0) await sleep(200);
   }
   return waiting.map(({ service }) => service.name);
