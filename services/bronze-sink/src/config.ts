@@ -18,6 +18,13 @@ export const settings = {
     max: 10_000,
     help: 'How long a batch of bronze that is not full waits for more: fewer, larger transactions for a later archive.',
   }),
+  sessionTimeoutMs: setting.integer({
+    env: 'KAFKA_SESSION_TIMEOUT_MS',
+    default: 30_000,
+    min: 1_000,
+    max: 300_000,
+    help: 'How long a consumer may be silent before its partitions go to another process.',
+  }),
 };
 
 export type BronzeSettings = SettingsOf<typeof settings>;

@@ -44,6 +44,8 @@ async function start(ctx: ServiceContext<BronzeSettings>): Promise<void> {
       stage: new BronzeSink({ session, topicPrefix, schema, log, metrics }),
       maxBatchRecords: s.batchRecordsMax,
       lingerMs: s.lingerMs,
+      sessionTimeoutMs: s.sessionTimeoutMs,
+      heartbeatMs: Math.min(3_000, s.sessionTimeoutMs / 4),
       log,
       metrics,
     }),
