@@ -12,6 +12,7 @@ export default defineConfig({
           include: ['**/*.test.ts'],
           exclude: [...never, ...withServers],
           sequence: { groupOrder: 0 },
+          testTimeout: 20_000,
         },
       },
       {

@@ -257,7 +257,7 @@ describe('answers from real gold', () => {
     await pool.query(`update ops.shard set change_seq = 0 where generation = 1 and shard = 0`);
   });
 
-  test('a promotion during an answer does not show in it; after a drop the answer comes from the new generation', async () => {
+  test('neither a fold nor a promotion during an answer shows in it; after a drop the answer comes from the new generation', async () => {
     await makeGeneration(database.url, pool, 2);
     await fillGold(pool, 2, 30);
     let attempts = 0;
@@ -270,7 +270,11 @@ describe('answers from real gold', () => {
         );
         return [generation, rows.reduce((sum, row) => sum + row.daily_calls, 0)];
       });
-    expect(await calls(() => activate(pool, 2))).toEqual([1, 140]);
+    const promoteAndFold = async () => {
+      await activate(pool, 2);
+      await pool.query('update gold_1.call_cube set calls = calls * 2');
+    };
+    expect(await calls(promoteAndFold)).toEqual([1, 140]);
 
     await activate(pool, 1);
     attempts = 0;
