@@ -3,10 +3,6 @@ import { type Content, compareContent } from './identity.ts';
 /** What became of a record; quarantined ones never come this far. */
 export type Outcome = 'accepted' | 'superseded' | 'duplicates' | 'conflicts';
 
-export interface Revised {
-  readonly revision: number;
-}
-
 export interface Reduced<R> {
   /** One record per identity: the one that may be merged, in the order of first appearance. */
   readonly winners: Map<string, R>;

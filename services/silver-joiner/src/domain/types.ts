@@ -2,8 +2,6 @@
  * What silver stores, by column name, so that a row, its JSON in the change log and its columns are one thing.
  * Instants are epoch milliseconds (-Infinity: valid since ever), dates 'YYYY-MM-DD', absent is null.
  */
-export type Action = 'login' | 'page_view' | 'error' | 'abandon' | 'complete';
-
 export interface JourneyEvent {
   readonly event_id: string;
   readonly member_id: string;

@@ -1,0 +1,87 @@
+import type { ApplyResult, PartitionChunk, Stage } from '@leakage/kafka';
+import { CommitUnknownError, PositionMovedError, type Session, type SinkTx } from '@leakage/postgres';
+import type { Logger } from '@leakage/runtime';
+import type { JoinerMetrics } from './joiner-metrics.ts';
+import { type PreparedBatch, type PrepareOptions, prepareBatch } from './prepare.ts';
+import { type Applied, type SilverStore, UnlockedShardError } from './silver-store.ts';
+import { BatchEncoder } from './staging.ts';
+
+/** How often a batch is run again with one more shard locked: there are no more shards than that. */
+const RERUNS_MAX = 12;
+/** The change log is trimmed after so many batches. */
+const TRIM_EVERY = 50;
+
+export interface JoinerOptions {
+  readonly prepare: PrepareOptions;
+  readonly session: Pick<Session, 'transaction'>;
+  readonly store: SilverStore;
+  readonly metrics: JoinerMetrics;
+  /** Told after a commit that appended to the change log. */
+  readonly onChanges: () => void;
+  readonly log: Logger;
+}
+
+/** The joiner between Kafka and silver: prepares batches, and applies each exactly once or not at all. */
+export class Joiner implements Stage<PreparedBatch> {
+  readonly #options: JoinerOptions;
+  /** Buffers of applied batches. One set is in use per batch in flight, so there are two of them. */
+  readonly #encoders: BatchEncoder[] = [];
+  #batches = 0;
+  #warnedMisrouted = false;
+
+  constructor(options: JoinerOptions) {
+    this.#options = options;
+  }
+
+  async prepare(chunks: readonly PartitionChunk[]): Promise<PreparedBatch> {
+    const began = performance.now();
+    const batch = await prepareBatch(chunks, this.#options.prepare, this.#encoders.pop() ?? new BatchEncoder());
+    this.#options.metrics.prepared(batch, performance.now() - began);
+    return batch;
+  }
+
+  async apply(batch: PreparedBatch): Promise<ApplyResult> {
+    try {
+      const applied = await this.#applyLocked(batch);
+      this.#report(batch, applied);
+      return 'applied';
+    } catch (error) {
+      if (error instanceof PositionMovedError) return 'moved';
+      if (error instanceof CommitUnknownError) return 'unknown';
+      throw error;
+    } finally {
+      // Every answer to the COPY was read, or its connection is gone: the buffers are free.
+      if (this.#encoders.length < 2) this.#encoders.push(batch.encoder);
+    }
+  }
+
+  /** Runs the batch, and again with the shard of any member that turns out to lose a row to a correction. */
+  async #applyLocked(batch: PreparedBatch): Promise<Applied> {
+    const { session, store, metrics } = this.#options;
+    const shards = new Set(batch.shards.keys());
+    const trim = this.#batches % TRIM_EVERY === TRIM_EVERY - 1;
+    for (let run = 0; ; run++) {
+      try {
+        return await session.transaction((tx: SinkTx) => store.apply(tx, batch, { shards: [...shards], trim }));
+      } catch (error) {
+        if (!(error instanceof UnlockedShardError) || run === RERUNS_MAX) throw error;
+        for (const shard of error.shards) shards.add(shard);
+        metrics.rerun();
+      }
+    }
+  }
+
+  #report(batch: PreparedBatch, applied: Applied): void {
+    const { metrics, onChanges, log } = this.#options;
+    this.#batches += 1;
+    metrics.applied(batch, applied);
+    if (applied.changes > 0) onChanges();
+    if (batch.misrouted > 0 && !this.#warnedMisrouted) {
+      this.#warnedMisrouted = true;
+      log.warn(
+        { records: batch.misrouted },
+        'records lie in other partitions than their members: a producer uses another partitioner or null keys; results are right, only slower',
+      );
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import { createKafkaClient, ensureTopics, startConsumer } from '@leakage/kafka';
+import {
+  createPool,
+  indexedPlansOnly,
+  migrate,
+  migrateOps,
+  positionStore,
+  publishViews,
+  Session,
+} from '@leakage/postgres';
+import { runService, type ServiceContext } from '@leakage/runtime';
+import { shardOf, sourceOfTopic, topicTable } from '@leakage/schemas';
+import { metricsPort, type SilverSettings, settings } from './config.ts';
+import { openRuleBook } from './domain/rules.ts';
+import { explicitRules, openGeneration, rulesOf } from './generation.ts';
+import { Joiner } from './joiner.ts';
+import { joinerMetrics } from './joiner-metrics.ts';
+import { ChangesNotifier, changesChannel } from './notifier.ts';
+import { SilverStore } from './silver-store.ts';
+import { stagingTables } from './staging.ts';
+
+await runService<SilverSettings>({
+  name: 'silver-joiner',
+  help: 'Cleans, dedupes and corrects journeys, calls and profiles, decides which calls are leakage, and logs every change.',
+  metricsPort,
+  settings,
+  start,
+});
+
+async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
+  const { settings: s, log, metrics, health } = ctx;
+  const { databaseUrl: url, topicPrefix, generation: id } = s;
+  const applicationName = 'silver-joiner';
+  const schema = `${s.silverSchema}_${id}`;
+  const pipeline = `silver_${id}`;
+  health.setReady('consumer', false, 'starting');
+
+  const rules = rulesOf(s);
+  await migrateOps({ url, log });
+  await migrate({ url, schemas: [schema], directory: new URL('../migrations/', import.meta.url), log });
+  const pool = ctx.own(createPool({ url, applicationName, max: 3, log }));
+  const generation = await openGeneration(pool, id, { rules, explicit: explicitRules(rules) });
+  await publishViews(pool, s.silverSchema, id);
+
+  const kafka = createKafkaClient({ brokers: s.kafkaBrokers, clientId: applicationName, log });
+  const topics = topicTable(topicPrefix);
+  const { created, differences } = await ensureTopics(kafka, topics);
+  if (created.length > 0) log.info({ created }, 'topics created');
+  for (const difference of differences) log.warn(difference);
+
+  const book = openRuleBook(generation.rules, shardOf);
+  const notifier = ctx.own(new ChangesNotifier(pool, changesChannel(id), log));
+  const session = ctx.own(new Session({ url, applicationName, setup: [...indexedPlansOnly, ...stagingTables], log }));
+  const joiner = new Joiner({
+    prepare: { book, horizon: null, sourceOf: (topic) => sourceOfTopic(topicPrefix, topic) },
+    session,
+    store: new SilverStore({ schema, generation: id, pipeline, book }),
+    metrics: joinerMetrics(metrics),
+    onChanges: () => notifier.notify(),
+    log,
+  });
+  const consumer = ctx.own(
+    await startConsumer({
+      kafka,
+      groupId: `${topicPrefix}.silver-joiner${id === 1 ? '' : `-${id}`}`,
+      topics: topics.map((topic) => topic.name),
+      positions: positionStore(pool, pipeline),
+      stage: joiner,
+      maxBatchRecords: s.batchRecordsMax,
+      lingerMs: s.lingerMs,
+      log,
+      metrics,
+    }),
+  );
+  health.setReady('consumer', false, 'waiting for partitions');
+  await consumer.ready;
+  health.setReady('consumer', true);
+}

@@ -1,0 +1,234 @@
+import { createHash } from 'node:crypto';
+import { setImmediate as yieldToLoop } from 'node:timers/promises';
+import type { KafkaRecord, PartitionChunk } from '@leakage/kafka';
+import type { CopySource } from '@leakage/postgres';
+import {
+  type CallLog,
+  contracts,
+  type Decoded,
+  type DigitalJourneyEvent,
+  type MemberProfile,
+  type Source,
+} from '@leakage/schemas';
+import { type CleanContext, type Cleaned, cleanCall, cleanJourney, cleanProfile } from './domain/clean.ts';
+import { type Outcome, type Reduced, reduceBatch } from './domain/reduce.ts';
+import type { RuleBook } from './domain/rules.ts';
+import type { Call, JourneyEvent, Profile } from './domain/types.ts';
+import { type Arrival, CALLS, JOURNEYS, MEMBERS, type SourceTable, type Version } from './sources.ts';
+import type { BatchEncoder, QuarantinedRecord } from './staging.ts';
+
+/** How many records are prepared before the event loop runs: heartbeats and the bytes of the batch before go out. */
+const YIELD_RECORDS = 500;
+
+export type RecordOutcome = Outcome | 'quarantined';
+
+/** One chunk and what became of its records; every record is counted once (law 3). */
+export interface Lane {
+  readonly chunk: PartitionChunk;
+  readonly source: Source;
+  readonly counts: Record<RecordOutcome, number>;
+}
+
+export interface Watermarks {
+  digital: number | null;
+  calls: number | null;
+}
+
+/** Everything about a batch that can be known without reading state. */
+export interface PreparedBatch {
+  readonly lanes: readonly Lane[];
+  readonly journeys: Reduced<Arrival<JourneyEvent>>;
+  readonly calls: Reduced<Arrival<Call>>;
+  readonly members: Reduced<Arrival<Profile>>;
+  readonly quarantined: readonly QuarantinedRecord[];
+  /** Shards of all valid records with the greatest event times that they bring. */
+  readonly shards: ReadonlyMap<number, Watermarks>;
+  readonly warnings: ReadonlyMap<string, number>;
+  /** Records that a producer put into another partition than their member's. */
+  readonly misrouted: number;
+  readonly copies: readonly CopySource[];
+  readonly encoder: BatchEncoder;
+}
+
+export interface PrepareOptions {
+  readonly book: RuleBook;
+  readonly horizon: number | null;
+  readonly sourceOf: (topic: string) => Source | null;
+}
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+/** What one source's records go through. */
+interface Intake<E, R extends Version> {
+  readonly table: SourceTable<R>;
+  decode(value: Buffer | null): Decoded<E>;
+  clean(event: E, kafkaTimestamp: number, context: CleanContext): Cleaned<R>;
+  /** What a person would look a refused record up by. */
+  id(event: E): string | null;
+  mark(marks: Watermarks, row: R): void;
+}
+
+const JOURNEY_INTAKE: Intake<DigitalJourneyEvent, JourneyEvent> = {
+  table: JOURNEYS,
+  decode: (value) => contracts.journeys.decode(value),
+  clean: cleanJourney,
+  id: (event) => event.event_id,
+  mark: (marks, row) => {
+    marks.digital = later(marks.digital, Math.min(row.timestamp, row.emitted_at));
+  },
+};
+
+const CALL_INTAKE: Intake<CallLog, Call> = {
+  table: CALLS,
+  decode: (value) => contracts.calls.decode(value),
+  clean: cleanCall,
+  id: (event) => event.call_id,
+  mark: (marks, row) => {
+    marks.calls = later(marks.calls, Math.min(row.call_timestamp, row.emitted_at));
+  },
+};
+
+const MEMBER_INTAKE: Intake<MemberProfile, Profile> = {
+  table: MEMBERS,
+  decode: (value) => contracts.members.decode(value),
+  clean: cleanProfile,
+  id: (event) => event.member_id,
+  mark: () => {
+    // Profiles have no watermark: they are valid from an instant on, and may be known long before it.
+  },
+};
+
+/** Collects one batch; thrown away afterwards. */
+class Collector {
+  readonly lanes: Lane[] = [];
+  readonly journeys: Arrival<JourneyEvent>[] = [];
+  readonly calls: Arrival<Call>[] = [];
+  readonly members: Arrival<Profile>[] = [];
+  readonly quarantined: QuarantinedRecord[] = [];
+  readonly shards = new Map<number, Watermarks>();
+  readonly warnings = new Map<string, number>();
+  misrouted = 0;
+  readonly #book: RuleBook;
+  readonly #clean: CleanContext;
+
+  constructor({ book, horizon }: PrepareOptions) {
+    this.#book = book;
+    this.#clean = { aligner: book.aligner, sha256, horizon };
+  }
+
+  open(chunk: PartitionChunk, source: Source): { index: number; lane: Lane } {
+    const counts = { accepted: 0, superseded: 0, duplicates: 0, conflicts: 0, quarantined: 0 };
+    const lane = { chunk, source, counts };
+    return { index: this.lanes.push(lane) - 1, lane };
+  }
+
+  take(opened: { index: number; lane: Lane }, record: KafkaRecord): void {
+    const { source } = opened.lane;
+    if (source === 'journeys') this.#take(JOURNEY_INTAKE, this.journeys, { ...opened, record });
+    else if (source === 'calls') this.#take(CALL_INTAKE, this.calls, { ...opened, record });
+    else this.#take(MEMBER_INTAKE, this.members, { ...opened, record });
+  }
+
+  #take<E, R extends Version>(
+    intake: Intake<E, R>,
+    into: Arrival<R>[],
+    { index, lane, record }: { index: number; lane: Lane; record: KafkaRecord },
+  ): void {
+    const { topic, partition, offset, timestampMs: receivedAt, value } = record;
+    const decoded = intake.decode(value);
+    const cleaned: Cleaned<R> = decoded.ok
+      ? intake.clean(decoded.event, receivedAt, this.#clean)
+      : { ok: false, reasons: [decoded.error] };
+    if (!cleaned.ok) {
+      const recordId = (decoded.event === null ? null : intake.id(decoded.event)) || null;
+      const { source } = lane;
+      const { reasons } = cleaned;
+      this.quarantined.push({ source, topic, partition, offset, receivedAt, payload: value, recordId, reasons });
+      lane.counts.quarantined += 1;
+      return;
+    }
+    if (decoded.ok) this.#warn(lane.source, decoded, cleaned.warnings);
+    const { row } = cleaned;
+    const shard = this.#book.shardOf(row.member_id);
+    if (shard !== partition) this.misrouted += 1;
+    const identity = intake.table.identity(row);
+    into.push({ row, identity, shard, lane: index, topic, partition, offset, receivedAt });
+    intake.mark(this.#marks(shard), row);
+  }
+
+  #warn(
+    source: Source,
+    decoded: { readonly emptied: readonly string[]; readonly unknownFields: number },
+    warnings: readonly string[],
+  ): void {
+    const rules = [...warnings, ...decoded.emptied.map((field) => `type:${field}`)];
+    if (decoded.unknownFields > 0) rules.push('S4:unknown_fields');
+    for (const rule of rules) {
+      const name = `${source}:${rule}`;
+      this.warnings.set(name, (this.warnings.get(name) ?? 0) + 1);
+    }
+  }
+
+  #marks(shard: number): Watermarks {
+    let marks = this.shards.get(shard);
+    if (marks === undefined) {
+      marks = { digital: null, calls: null };
+      this.shards.set(shard, marks);
+    }
+    return marks;
+  }
+}
+
+function later(a: number | null, b: number): number {
+  return a === null || b > a ? b : a;
+}
+
+function reduce<R extends Version>(
+  table: SourceTable<R>,
+  arrivals: readonly Arrival<R>[],
+  lanes: readonly Lane[],
+): Reduced<Arrival<R>> {
+  const reduced = reduceBatch(arrivals, {
+    identity: (arrival) => arrival.identity,
+    revision: (arrival) => arrival.row.revision,
+    content: (arrival) => table.content(arrival.row),
+  });
+  for (const { record, outcome } of reduced.losers) {
+    const lane = lanes[record.lane];
+    if (lane !== undefined) lane.counts[outcome] += 1;
+  }
+  return reduced;
+}
+
+/** Decodes, cleans, reduces and encodes a batch. Reads no state, so it may run while the batch before is applied. */
+export async function prepareBatch(
+  chunks: readonly PartitionChunk[],
+  options: PrepareOptions,
+  encoder: BatchEncoder,
+): Promise<PreparedBatch> {
+  const collected = new Collector(options);
+  let untilYield = YIELD_RECORDS;
+  for (const chunk of chunks) {
+    const source = options.sourceOf(chunk.topic);
+    if (source === null) throw new Error(`topic ${chunk.topic} is none of this service's topics`);
+    const opened = collected.open(chunk, source);
+    for (const record of chunk.records) {
+      collected.take(opened, record);
+      untilYield -= 1;
+      if (untilYield > 0) continue;
+      untilYield = YIELD_RECORDS;
+      await yieldToLoop();
+    }
+  }
+  const { lanes, quarantined, shards, warnings, misrouted } = collected;
+  const journeys = reduce(JOURNEYS, collected.journeys, lanes);
+  const calls = reduce(CALLS, collected.calls, lanes);
+  const members = reduce(MEMBERS, collected.members, lanes);
+  const copies = [
+    ...encoder.journeys.encode(journeys.winners.values()),
+    ...encoder.calls.encode(calls.winners.values()),
+    ...encoder.members.encode(members.winners.values()),
+    ...encoder.quarantine(quarantined),
+  ];
+  return { lanes, journeys, calls, members, quarantined, shards, warnings, misrouted, copies, encoder };
+}

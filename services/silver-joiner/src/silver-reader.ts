@@ -1,0 +1,117 @@
+import { instantParameter, type Queryable } from '@leakage/postgres';
+import type { SilverReader } from './decide.ts';
+import type { StoredCall } from './domain/plan.ts';
+import type {
+  CallFact,
+  DecisiveEvent,
+  JourneyKey,
+  JourneyOutcome,
+  LiveCall,
+  MemberRange,
+  ProfileVersion,
+} from './domain/types.ts';
+import { CALL_FACT_COLUMNS, OUTCOME_COLUMNS } from './domain/writes.ts';
+
+interface ReaderStatements {
+  readonly profiles: string;
+  readonly calls: string;
+  readonly facts: string;
+  readonly outcomes: string;
+  readonly outcomesBetween: string;
+  readonly events: string;
+  readonly attributed: string;
+}
+
+const RANGES = 'unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as r (member_id, lo, hi)';
+const KEYS = 'unnest($1::text[], $2::text[], $3::text[]) as k (member_id, session_id, journey_type)';
+const EVENT_COLUMNS = [
+  'event_id',
+  'member_id',
+  'session_id',
+  'timestamp',
+  'journey_type',
+  'action',
+  'device_type',
+  'error_code',
+  'error_message',
+];
+
+function selectList(alias: string, columns: readonly string[]): string {
+  return columns.map((name) => `${alias}."${name}"`).join(', ');
+}
+
+/** Each statement is driven by its unnested keys and served by one index; `schema` is quoted. */
+export function readerStatements(schema: string): ReaderStatements {
+  const factColumns = CALL_FACT_COLUMNS.map((name) => `f."${name}" as f_${name}`).join(', ');
+  const outcomes = selectList('o', OUTCOME_COLUMNS);
+  const facts = selectList('f', CALL_FACT_COLUMNS);
+  return {
+    profiles: `
+select member_id, valid_from, plan_type, segment, language_preference
+  from ${schema}.member_profile where member_id = any ($1)`,
+    calls: `
+select c.call_id, c.member_id, c.call_timestamp, c.ivr_path, c.handle_time_seconds, c.call_reason, c.sentiment_e4, ${factColumns}
+  from ${RANGES}
+  join ${schema}.call c on c.member_id = r.member_id and c.call_timestamp between r.lo and r.hi and not c.deleted
+  left join ${schema}.call_fact f on f.call_id = c.call_id and f.member_id = c.member_id`,
+    facts: `select ${facts} from ${schema}.call_fact f where f.call_id = any ($1)`,
+    outcomes: `
+select ${outcomes} from ${KEYS}
+  join ${schema}.journey_outcome o
+    on o.member_id = k.member_id and o.session_id = k.session_id and o.journey_type = k.journey_type`,
+    outcomesBetween: `
+select ${outcomes} from ${RANGES}
+  join ${schema}.journey_outcome o on o.member_id = r.member_id and o.last_decisive_at between r.lo and r.hi`,
+    // The day leads the index, so that every range is one descent per day, however long the history is.
+    events: `
+select ${selectList('e', EVENT_COLUMNS)}
+  from ${RANGES}
+ cross join lateral generate_series(
+         floor(extract(epoch from r.lo) / 86400)::int, floor(extract(epoch from r.hi) / 86400)::int) as d (day)
+  join ${schema}.journey_event e
+    on e.event_day = d.day and e.member_id = r.member_id and e."timestamp" between r.lo and r.hi
+ where not e.deleted and e.action in ('error', 'abandon', 'complete')`,
+    attributed: `
+select ${facts} from ${KEYS}
+  join ${schema}.call_fact f
+    on f.member_id = k.member_id and f.digital_session_id = k.session_id and f.leakage_type = k.journey_type
+   and f.attribution = 'leakage'`,
+  };
+}
+
+function rangeParameters(ranges: readonly MemberRange[]): unknown[] {
+  return [
+    ranges.map((range) => range.member_id),
+    ranges.map((range) => instantParameter(range.from)),
+    ranges.map((range) => instantParameter(range.to)),
+  ];
+}
+
+function keyParameters(keys: readonly JourneyKey[]): unknown[] {
+  return [keys.map((key) => key.member_id), keys.map((key) => key.session_id), keys.map((key) => key.journey_type)];
+}
+
+type FlatCall = LiveCall & { readonly [K in keyof CallFact as `f_${K}`]: CallFact[K] | null };
+
+function storedCall(row: FlatCall): StoredCall {
+  if (row.f_call_id === null) return { call: row, fact: null };
+  const fact: Record<string, unknown> = {};
+  for (const name of CALL_FACT_COLUMNS) fact[name] = row[`f_${name}`];
+  return { call: row, fact: fact as unknown as CallFact };
+}
+
+/** Reads within the sink's transaction: each statement sees what was merged and what was committed before it. */
+export function silverReader(tx: Queryable, sql: ReaderStatements): SilverReader {
+  const read = async <R>(text: string, values: unknown[]): Promise<R[]> => (await tx.query<R>(text, values)).rows;
+  return {
+    profiles: (memberIds) => read<ProfileVersion>(sql.profiles, [memberIds]),
+    calls: async (ranges) => (await read<FlatCall>(sql.calls, rangeParameters(ranges))).map(storedCall),
+    facts: (callIds) => read<CallFact>(sql.facts, [callIds]),
+    outcomes: (keys) => read<JourneyOutcome>(sql.outcomes, keyParameters(keys)),
+    outcomesBetween: (ranges) => read<JourneyOutcome>(sql.outcomesBetween, rangeParameters(ranges)),
+    events: (ranges) => read<DecisiveEvent>(sql.events, rangeParameters(ranges)),
+    attributed: (keys) => read<CallFact>(sql.attributed, keyParameters(keys)),
+  };
+}
+
+export type { ReaderStatements };

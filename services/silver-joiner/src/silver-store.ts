@@ -1,0 +1,177 @@
+import { addOutcomes, advance, lockShards, type Outcomes, type SinkTx } from '@leakage/postgres';
+import { decide } from './decide.ts';
+import type { Reduced } from './domain/reduce.ts';
+import type { RuleBook } from './domain/rules.ts';
+import type { Call, JourneyEvent, Profile } from './domain/types.ts';
+import { type Merged, type MergeStatements, mergeSource, mergeStatements } from './merge.ts';
+import type { Lane, PreparedBatch } from './prepare.ts';
+import { type ReaderStatements, readerStatements, silverReader } from './silver-reader.ts';
+import {
+  appendChanges,
+  updateShards,
+  type WriterStatements,
+  writeConflicts,
+  writeFacts,
+  writerStatements,
+} from './silver-writer.ts';
+import { type Arrival, CALLS, JOURNEYS, MEMBERS, type Version } from './sources.ts';
+
+/** Rows of the change log that one batch removes at most, per shard. */
+const TRIM_ROWS = 20_000;
+
+/** A replaced row belonged to a member whose shard is not locked: roll back, and run again with it. */
+export class UnlockedShardError extends Error {
+  readonly shards: readonly number[];
+  constructor(shards: readonly number[]) {
+    super('a correction moved a row away from a member whose shard was not locked');
+    this.name = 'UnlockedShardError';
+    this.shards = shards;
+  }
+}
+
+export type Step = 'stage' | 'lock' | 'merge' | 'decide' | 'write' | 'settle';
+
+/** What one batch did, for the metrics. */
+export interface Applied {
+  readonly outcomes: readonly Outcomes[];
+  readonly changes: number;
+  readonly stepsMs: ReadonlyMap<Step, number>;
+}
+
+interface MergedBatch {
+  readonly journeys: Merged<JourneyEvent>;
+  readonly calls: Merged<Call>;
+  readonly profiles: Merged<Profile>;
+}
+
+export interface SilverStoreOptions {
+  /** The generation's schema, e.g. silver_1. */
+  readonly schema: string;
+  readonly generation: number;
+  readonly pipeline: string;
+  readonly book: RuleBook;
+}
+
+/** Silver in Postgres. A batch is one transaction (law 1); every lock in it is a statement of its own. */
+export class SilverStore {
+  readonly #options: SilverStoreOptions;
+  readonly #merge: {
+    readonly journeys: MergeStatements;
+    readonly calls: MergeStatements;
+    readonly members: MergeStatements;
+  };
+  readonly #read: ReaderStatements;
+  readonly #write: WriterStatements;
+
+  constructor(options: SilverStoreOptions) {
+    const { schema } = options;
+    this.#options = options;
+    this.#merge = {
+      journeys: mergeStatements(schema, JOURNEYS),
+      calls: mergeStatements(schema, CALLS),
+      members: mergeStatements(schema, MEMBERS),
+    };
+    this.#read = readerStatements(`"${schema}"`);
+    this.#write = writerStatements(`"${schema}"`);
+  }
+
+  /** Must be called in a transaction, which is rolled back when this throws. It may be called again. */
+  async apply(
+    tx: SinkTx,
+    batch: PreparedBatch,
+    { shards, trim }: { readonly shards: readonly number[]; readonly trim: boolean },
+  ): Promise<Applied> {
+    const { generation, pipeline, book } = this.#options;
+    const time = stepTimer();
+
+    // 0. Before any lock: nothing ends a client that stops inside a COPY.
+    if (batch.copies.length > 0) await tx.copyAll(batch.copies);
+    time.end('stage');
+
+    // 1, 2. Shards, then positions, each in order. A position that is not where it was expected ends everything here.
+    const locked = shards.length === 0 ? [] : await lockShards(tx, generation, shards);
+    await advance(
+      tx,
+      pipeline,
+      batch.lanes.map(({ chunk }) => chunk),
+    );
+    time.end('lock');
+
+    // 3. The stored versions, the rejected records, the contents in conflict.
+    const merged = await this.#mergeAll(tx, batch, new Set(shards));
+    if (batch.quarantined.length > 0) await tx.query(this.#write.quarantine);
+    time.end('merge');
+
+    // 4. What follows from them, and the log of it.
+    const writes = await decide(
+      silverReader(tx, this.#read),
+      { journeys: merged.journeys.changes, calls: merged.calls.changes, profiles: merged.profiles.changes },
+      book,
+    );
+    time.end('decide');
+    await writeFacts(tx, this.#write, writes);
+    const changeSeq = await appendChanges(tx, this.#write, { changes: writes.changes, locked });
+    time.end('write');
+
+    // 5. Locks released by COMMIT must show a new version, and every record its outcome (laws 1 and 3).
+    await updateShards(tx, generation, { changeSeq, watermarks: batch.shards });
+    if (trim && shards.length > 0) await tx.query(this.#write.trim, [generation, shards, TRIM_ROWS]);
+    const outcomes = countOutcomes(batch, merged);
+    await addOutcomes(tx, pipeline, outcomes);
+    time.end('settle');
+    return { outcomes, changes: writes.changes.length, stepsMs: time.stepsMs };
+  }
+
+  /** Tables in one order everywhere, so that two processes at the same identities cannot deadlock. */
+  async #mergeAll(tx: SinkTx, batch: PreparedBatch, locked: ReadonlySet<number>): Promise<MergedBatch> {
+    const journeys = await mergeSource(tx, {
+      table: JOURNEYS,
+      statements: this.#merge.journeys,
+      reduced: batch.journeys,
+    });
+    const calls = await mergeSource(tx, { table: CALLS, statements: this.#merge.calls, reduced: batch.calls });
+    const profiles = await mergeSource(tx, { table: MEMBERS, statements: this.#merge.members, reduced: batch.members });
+    const missing = [...journeys.shards, ...calls.shards, ...profiles.shards].filter((shard) => !locked.has(shard));
+    if (missing.length > 0) throw new UnlockedShardError(missing);
+
+    await writeConflicts(tx, this.#write, { source: 'journeys', ...journeys });
+    await writeConflicts(tx, this.#write, { source: 'calls', ...calls });
+    await writeConflicts(tx, this.#write, { source: 'members', ...profiles });
+    return { journeys, calls, profiles };
+  }
+}
+
+function stepTimer(): { end(step: Step): void; readonly stepsMs: ReadonlyMap<Step, number> } {
+  const stepsMs = new Map<Step, number>();
+  let began = performance.now();
+  return {
+    stepsMs,
+    end(step) {
+      const now = performance.now();
+      stepsMs.set(step, now - began);
+      began = now;
+    },
+  };
+}
+
+/** One outcome per record: those settled while preparing, and the merge's for each winner, at its partition. */
+function countOutcomes(batch: PreparedBatch, merged: MergedBatch): Outcomes[] {
+  const counts = batch.lanes.map(({ chunk, counts }: Lane) => ({
+    topic: chunk.topic,
+    partition: chunk.partition,
+    ...counts,
+  }));
+  const add = <R extends Version>(reduced: Reduced<Arrival<R>>, { outcomes }: Merged<R>): void => {
+    for (const winner of reduced.winners.values()) {
+      const outcome = outcomes.get(winner.identity);
+      const count = counts[winner.lane];
+      if (outcome === undefined || count === undefined)
+        throw new Error('a merged record has no outcome or no partition');
+      count[outcome] += 1;
+    }
+  };
+  add(batch.journeys, merged.journeys);
+  add(batch.calls, merged.calls);
+  add(batch.members, merged.profiles);
+  return counts;
+}

@@ -1,0 +1,180 @@
+import { instantParameter, type Queryable, type ShardRow } from '@leakage/postgres';
+import { CALL_FACT_COLUMNS, type LoggedChange, OUTCOME_COLUMNS, type Writes } from './domain/writes.ts';
+import type { Rival } from './merge.ts';
+import type { Watermarks } from './prepare.ts';
+import { QUARANTINE_STAGE, quarantineColumns } from './staging.ts';
+
+const SQL_TYPES: Readonly<Record<string, string>> = {
+  shard: 'smallint',
+  call_timestamp: 'timestamptz',
+  digital_timestamp: 'timestamptz',
+  first_decisive_at: 'timestamptz',
+  last_decisive_at: 'timestamptz',
+  is_repeat_call: 'boolean',
+  is_primary: 'boolean',
+  assisted_completion: 'boolean',
+  leaked: 'boolean',
+  time_to_call_ms: 'bigint',
+  alignment_strength: 'smallint',
+  sentiment_e4: 'int',
+  handle_time_seconds: 'int',
+  leakage_calls: 'int',
+  local_date: 'date',
+  local_hour: 'smallint',
+};
+
+const typeOf = (name: string): string => SQL_TYPES[name] ?? 'text';
+
+function upsert(target: string, columns: readonly string[], key: readonly string[]): string {
+  const names = columns.map((name) => `"${name}"`).join(', ');
+  const arrays = columns.map((name, i) => `$${i + 1}::${typeOf(name)}[]`).join(', ');
+  const sets = columns.filter((name) => !key.includes(name)).map((name) => `"${name}" = excluded."${name}"`);
+  return `
+insert into ${target} (${names})
+select * from unnest(${arrays})
+on conflict (${key.join(', ')}) do update set ${sets.join(', ')}, processing_timestamp = now()`;
+}
+
+/** Rows as one array per column. */
+function arrays<T extends object>(rows: readonly T[], columns: readonly (keyof T & string)[]): unknown[] {
+  return columns.map((name) => {
+    const values: unknown[] = rows.map((row) => row[name]);
+    return typeOf(name) === 'timestamptz' ? values.map((value) => instantParameter(value as number | null)) : values;
+  });
+}
+
+export interface WriterStatements {
+  readonly facts: string;
+  readonly removeFacts: string;
+  readonly outcomes: string;
+  readonly removeOutcomes: string;
+  readonly changes: string;
+  readonly quarantine: string;
+  readonly settleConflicts: string;
+  readonly conflicts: string;
+  readonly trim: string;
+}
+
+/** `schema` is quoted. */
+export function writerStatements(schema: string): WriterStatements {
+  const quarantine = quarantineColumns.join(', ');
+  return {
+    facts: upsert(`${schema}.call_fact`, CALL_FACT_COLUMNS, ['call_id']),
+    removeFacts: `delete from ${schema}.call_fact where call_id = any ($1)`,
+    outcomes: upsert(`${schema}.journey_outcome`, OUTCOME_COLUMNS, ['member_id', 'session_id', 'journey_type']),
+    removeOutcomes: `
+delete from ${schema}.journey_outcome o
+ using unnest($1::text[], $2::text[], $3::text[]) as k (member_id, session_id, journey_type)
+ where o.member_id = k.member_id and o.session_id = k.session_id and o.journey_type = k.journey_type`,
+    changes: `
+insert into ${schema}.change_log (shard, seq, kind, before, after)
+select shard, seq, kind, before::jsonb, after::jsonb
+  from unnest($1::smallint[], $2::bigint[], $3::text[], $4::text[], $5::text[]) as c (shard, seq, kind, before, after)`,
+    quarantine: `
+insert into ${schema}.quarantine_record (${quarantine})
+select ${quarantine} from ${QUARANTINE_STAGE} order by kafka_topic, kafka_partition, kafka_offset
+on conflict do nothing`,
+    settleConflicts: `delete from ${schema}.conflict_record where source = $1 and identity = any ($2)`,
+    conflicts: `
+insert into ${schema}.conflict_record (source, identity, revision, content_hash, content, kafka_topic, kafka_partition, kafka_offset)
+select $1, identity, revision, hash, content::jsonb, topic, partition, kafka_offset
+  from unnest($2::text[], $3::int[], $4::bytea[], $5::text[], $6::text[], $7::int[], $8::bigint[])
+    as c (identity, revision, hash, content, topic, partition, kafka_offset)
+on conflict do nothing`,
+    // Under the shards' locks: a reader that registers meanwhile waits for them, and cannot find a gap.
+    trim: `
+delete from ${schema}.change_log c
+ using (select r.shard, min(r.next_seq) as keep_from,
+               (select min(x.seq) from ${schema}.change_log x where x.shard = r.shard) as first_seq
+          from ops.reader r
+         where r.generation = $1 and r.shard = any ($2::smallint[])
+         group by r.shard) t
+ where c.shard = t.shard and c.seq < least(t.keep_from, t.first_seq + $3)`,
+  };
+}
+
+export async function writeFacts(tx: Queryable, sql: WriterStatements, writes: Writes): Promise<void> {
+  const { facts, removedCalls, outcomes, removedOutcomes } = writes;
+  if (removedCalls.length > 0) await tx.query(sql.removeFacts, [removedCalls]);
+  if (facts.length > 0) await tx.query(sql.facts, arrays(facts, CALL_FACT_COLUMNS));
+  if (removedOutcomes.length > 0) {
+    await tx.query(sql.removeOutcomes, arrays(removedOutcomes, ['member_id', 'session_id', 'journey_type']));
+  }
+  if (outcomes.length > 0) await tx.query(sql.outcomes, arrays(outcomes, OUTCOME_COLUMNS));
+}
+
+const json = (row: object | null): string | null => (row === null ? null : JSON.stringify(row));
+
+/**
+ * Appends changes under their shards' locks, so that seq has no gaps; returns the last seq of each shard. Every shard of
+ * a change must be among `locked`.
+ */
+export async function appendChanges(
+  tx: Queryable,
+  sql: WriterStatements,
+  { changes, locked }: { readonly changes: readonly LoggedChange[]; readonly locked: readonly ShardRow[] },
+): Promise<Map<number, number>> {
+  const last = new Map(locked.map(({ shard, changeSeq }) => [shard, changeSeq]));
+  const seqs = changes.map(({ shard }) => {
+    const seq = last.get(shard);
+    if (seq === undefined) throw new Error(`a fact of shard ${shard} changed, which is not locked`);
+    last.set(shard, seq + 1);
+    return seq + 1;
+  });
+  if (changes.length > 0) {
+    await tx.query(sql.changes, [
+      changes.map(({ shard }) => shard),
+      seqs,
+      changes.map(({ kind }) => kind),
+      changes.map(({ before }) => json(before)),
+      changes.map(({ after }) => json(after)),
+    ]);
+  }
+  return last;
+}
+
+export async function writeConflicts(
+  tx: Queryable,
+  sql: WriterStatements,
+  o: { readonly source: string; readonly raised: readonly string[]; readonly rivals: readonly Rival[] },
+): Promise<void> {
+  if (o.raised.length > 0) await tx.query(sql.settleConflicts, [o.source, o.raised]);
+  if (o.rivals.length === 0) return;
+  await tx.query(sql.conflicts, [
+    o.source,
+    o.rivals.map((rival) => rival.identity),
+    o.rivals.map((rival) => rival.revision),
+    o.rivals.map((rival) => rival.hash),
+    o.rivals.map((rival) => rival.content),
+    o.rivals.map((rival) => rival.topic),
+    o.rivals.map((rival) => rival.partition),
+    o.rivals.map((rival) => rival.offset),
+  ]);
+}
+
+const UPDATE_SHARDS = `
+update ops.shard s
+   set state_version = s.state_version + 1,
+       change_seq = m.change_seq,
+       wm_digital = greatest(s.wm_digital, m.wm_digital),
+       wm_calls = greatest(s.wm_calls, m.wm_calls)
+  from unnest($2::smallint[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
+    as m (shard, change_seq, wm_digital, wm_calls)
+ where s.generation = $1 and s.shard = m.shard`;
+
+/** Watermarks are greatest values over all valid records, superseded ones included: a function of their set. */
+export async function updateShards(
+  tx: Queryable,
+  generation: number,
+  o: { readonly changeSeq: ReadonlyMap<number, number>; readonly watermarks: ReadonlyMap<number, Watermarks> },
+): Promise<void> {
+  const shards = [...o.changeSeq.keys()];
+  if (shards.length === 0) return;
+  await tx.query(UPDATE_SHARDS, [
+    generation,
+    shards,
+    shards.map((shard) => o.changeSeq.get(shard)),
+    shards.map((shard) => instantParameter(o.watermarks.get(shard)?.digital ?? null)),
+    shards.map((shard) => instantParameter(o.watermarks.get(shard)?.calls ?? null)),
+  ]);
+}
