@@ -186,5 +186,18 @@ begin
     end;
     execute format('comment on view %I.%I is %L', p_layer, v.name, v_note);
   end loop;
+
+  -- What a column means is said where people read it.
+  for v in
+    select t.relname as name, b.attname as column_name, col_description(s.oid, a.attnum) as note
+      from pg_class s
+      join pg_class t on t.relname = s.relname and t.relkind = 'v' and t.relnamespace = to_regnamespace(quote_ident(p_layer))
+      join pg_attribute a on a.attrelid = s.oid and a.attnum > 0
+      join pg_attribute b on b.attrelid = t.oid and b.attname = a.attname
+     where s.relnamespace = to_regnamespace(quote_ident(v_source)) and s.relkind = 'v'
+       and col_description(t.oid, b.attnum) is distinct from col_description(s.oid, a.attnum)
+  loop
+    execute format('comment on column %I.%I.%I is %L', p_layer, v.name, v.column_name, v.note);
+  end loop;
   return true;
 end $$;
