@@ -14,6 +14,7 @@ create table this_generation (
   wm_digital timestamptz,
   wm_calls timestamptz
 ) with (fillfactor = 50);
+insert into this_generation (id) select substring(current_schema() from '[0-9]+$')::int;
 
 -- Calls by the call's local date and hour. Device, error code and leakage_type are '' unless attribution = 'leakage'.
 create table call_cube (

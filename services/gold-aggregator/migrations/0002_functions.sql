@@ -45,7 +45,9 @@ returns table (from_day date, to_day date, days int, has_prior_week boolean, sta
 language sql stable
 begin atomic
   with clock as materialized (
-    select c.*, coalesce(least(p_days, c.last_complete_day - c.first_day + 1), 1) as available from clock() c where c.as_of is not null
+    select c.*, case when c.last_complete_day is null then 1 else least(p_days, c.last_complete_day - c.first_day + 1) end as available
+      from clock() c
+     where c.as_of is not null
   ), sized as (
     select k.*, coalesce(k.last_complete_day, k.today) as to_day,
            case when p_weeks and k.available >= 7 then k.available / 7 * 7 else k.available end as days
@@ -60,20 +62,20 @@ end;
 create function trend_pct(p_a bigint, p_b bigint) returns numeric
 language sql immutable
 begin atomic
-  select case when p_a >= 30 and p_b >= 30 then round(100.0 * (p_a - p_b) / p_b, 4)::numeric(12, 4) end;
+  select case when p_a >= 30 and p_b >= 30 then round(100.0 * (p_a - p_b) / p_b, 4) end;
 end;
 
 -- 100 x part / whole; null where there is no whole.
 create function pct(p_part numeric, p_whole numeric) returns numeric
 language sql immutable
 begin atomic
-  select round(100 * p_part / nullif(p_whole, 0), 4)::numeric(12, 4);
+  select round(100 * p_part / nullif(p_whole, 0), 4);
 end;
 
 create function mean_per_day(p_calls bigint, p_days int) returns numeric
 language sql immutable
 begin atomic
-  select round(p_calls::numeric / p_days, 1)::numeric(12, 1);
+  select round(p_calls::numeric / p_days, 1);
 end;
 
 -- A parameter by name; null where nobody has set it.
@@ -93,7 +95,7 @@ end;
 create function dollars(p_calls bigint, p_cents bigint, p_days int) returns numeric
 language sql immutable
 begin atomic
-  select round(p_calls::numeric * p_cents / (100 * p_days), 2)::numeric(14, 2);
+  select round(p_calls::numeric * p_cents / (100 * p_days), 2);
 end;
 
 -- The cohort (member category or language) that a leakage type hits beyond its share of members: the greatest excess
@@ -171,10 +173,10 @@ begin atomic
     window type as (partition by leakage_type)
   )
   select f.leakage_type, f.segment, mean_per_day(f.calls, p.days), dollars(f.calls, p.cents, p.days),
-         pct(f.repeat_calls, f.calls), round(f.sentiment_sum_e4 / (10000 * nullif(f.sentiment_calls, 0)), 4)::numeric(6, 4),
+         pct(f.repeat_calls, f.calls), round(f.sentiment_sum_e4 / (10000 * nullif(f.sentiment_calls, 0)), 4),
          f.calls, p.days, pct(f.calls, f.type_calls), pct(m.members, (select sum(n.members) from membered n)),
-         round(f.leaked * f.type_failed / nullif(f.failed * f.type_leaked, 0), 4)::numeric(12, 4),
-         round(f.handle_time_sum / nullif(f.handle_time_calls, 0), 1)::numeric(12, 1),
+         round(f.leaked * f.type_failed / nullif(f.failed * f.type_leaked, 0), 4),
+         round(f.handle_time_sum / nullif(f.handle_time_calls, 0), 1),
          pct(f.leaked, f.failed), p.status, p.as_of, p.folded_at
     from period p
    cross join figure f

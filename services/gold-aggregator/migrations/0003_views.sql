@@ -26,10 +26,10 @@ with period as materialized (
 )
 select f.leakage_type,
        p.to_day as summary_date,
-       mean_per_day(f.calls, p.days) as daily_calls,
-       dollars(f.calls, p.cents, p.days) as daily_cost,
+       mean_per_day(f.calls, p.days)::numeric(12, 1) as daily_calls,
+       dollars(f.calls, p.cents, p.days)::numeric(14, 2) as daily_cost,
        s.segment,
-       case when p.has_prior_week then trend_pct(f.calls, f.prior_calls) end as trend_pct,
+       case when p.has_prior_week then trend_pct(f.calls, f.prior_calls) end::numeric(12, 4) as trend_pct,
        p.days,
        coalesce(j.leaked, 0) as leaked_journeys,
        (select count(distinct k.member_id) from call_fact k
@@ -82,10 +82,10 @@ with clock as materialized (
 select f.local_date,
        f.leakage_type,
        f.calls as daily_calls,
-       dollars(f.calls, k.cents, 1) as daily_cost,
+       dollars(f.calls, k.cents, 1)::numeric(14, 2) as daily_cost,
        p.segment,
        case when f.local_date <= k.last_complete_day and f.local_date - 13 >= k.first_day
-            then trend_pct(f.week_calls, f.prior_week_calls) end as trend_pct,
+            then trend_pct(f.week_calls, f.prior_week_calls) end::numeric(12, 4) as trend_pct,
        1 as days,
        coalesce(j.leaked, 0) as leaked_journeys,
        (select count(distinct l.member_id) from call_fact l
@@ -105,13 +105,15 @@ select f.local_date,
          on p.day = f.local_date and p.leakage_type = f.leakage_type;
 
 create view segment_drilldown as
-select leakage_type, segment, daily_calls, daily_cost, repeat_call_pct, avg_sentiment, calls, days, share_pct, member_share_pct, lift,
-       avg_handle_time_seconds, leak_rate_pct, status, as_of, processing_timestamp
+select leakage_type, segment, daily_calls::numeric(12, 1), daily_cost::numeric(14, 2), repeat_call_pct::numeric(12, 4),
+       avg_sentiment::numeric(6, 4), calls, days, share_pct::numeric(12, 4), member_share_pct::numeric(12, 4), lift::numeric(12, 4),
+       avg_handle_time_seconds::numeric(12, 1), leak_rate_pct::numeric(12, 4), status, as_of, processing_timestamp
   from drilldown(false);
 
 create view language_drilldown as
-select leakage_type, segment, daily_calls, daily_cost, repeat_call_pct, avg_sentiment, calls, days, share_pct, member_share_pct, lift,
-       avg_handle_time_seconds, leak_rate_pct, status, as_of, processing_timestamp
+select leakage_type, segment, daily_calls::numeric(12, 1), daily_cost::numeric(14, 2), repeat_call_pct::numeric(12, 4),
+       avg_sentiment::numeric(6, 4), calls, days, share_pct::numeric(12, 4), member_share_pct::numeric(12, 4), lift::numeric(12, 4),
+       avg_handle_time_seconds::numeric(12, 1), leak_rate_pct::numeric(12, 4), status, as_of, processing_timestamp
   from drilldown(true);
 
 -- Leakage calls on the call's date, failed and leaked journeys on the journey's: side by side, never divided by each other.
@@ -138,9 +140,9 @@ select c.trend_date,
        nullif(c.device_type, '')::text as device_type,
        m.error_message::text as error_message,
        c.calls as leakage_count,
-       pct(c.calls, c.type_calls) as leakage_pct,
+       pct(c.calls, c.type_calls)::numeric(12, 4) as leakage_pct,
        c.failed as failed_journeys,
-       pct(c.leaked, c.failed) as leak_rate_pct,
+       pct(c.leaked, c.failed)::numeric(12, 4) as leak_rate_pct,
        day_status(c.trend_date, k.as_of, k.time_zone) as status,
        k.as_of,
        k.folded_at as processing_timestamp
@@ -160,16 +162,16 @@ with period as materialized (
    union select c.leakage_type from called c
 ), figure as (
   select t.leakage_type, p.days, p.cents, p.avoidable, p.status, p.as_of, p.folded_at, coalesce(c.calls, 0) as calls,
-         coalesce(c.calls, 0) * p.cents * 365 / (100 * p.days) as year_cost
+         coalesce(c.calls, 0) * p.cents * 365 as year_cents
     from period p cross join type t left join called c on c.leakage_type = t.leakage_type
 )
 select f.leakage_type,
        round(f.calls * f.avoidable / f.days, 1)::numeric(12, 1) as avoidable_calls_per_day,
        round(f.cents / 100.0, 2)::numeric(14, 2) as cost_per_call,
-       round(f.year_cost, 2)::numeric(14, 2) as annualized_cost,
-       round(f.year_cost * f.avoidable * 10 / 100, 2)::numeric(14, 2) as fix_rate_10_pct_savings,
-       round(f.year_cost * f.avoidable * 25 / 100, 2)::numeric(14, 2) as fix_rate_25_pct_savings,
-       round(f.year_cost * f.avoidable * 50 / 100, 2)::numeric(14, 2) as fix_rate_50_pct_savings,
+       round(f.year_cents / (100 * f.days), 2)::numeric(14, 2) as annualized_cost,
+       round(f.year_cents * f.avoidable * 10 / (10000 * f.days), 2)::numeric(14, 2) as fix_rate_10_pct_savings,
+       round(f.year_cents * f.avoidable * 25 / (10000 * f.days), 2)::numeric(14, 2) as fix_rate_25_pct_savings,
+       round(f.year_cents * f.avoidable * 50 / (10000 * f.days), 2)::numeric(14, 2) as fix_rate_50_pct_savings,
        null::numeric(6, 2) as estimated_nps_lift,
        null::numeric(12, 1) as avoidable_calls_per_day_low,
        null::numeric(12, 1) as avoidable_calls_per_day_high,
@@ -258,7 +260,7 @@ select c.leakage_type,
        c.member_category as segment,
        count(*) as matured_calls,
        count(*) filter (where c.next_at <= c.call_timestamp + interval '168 hours') as led_to_repeat_calls,
-       pct(count(*) filter (where c.next_at <= c.call_timestamp + interval '168 hours'), count(*)) as led_to_repeat_pct,
+       pct(count(*) filter (where c.next_at <= c.call_timestamp + interval '168 hours'), count(*))::numeric(12, 4) as led_to_repeat_pct,
        count(*) filter (where c.next_at <= c.call_timestamp + interval '168 hours' and c.next_attribution <> 'leakage')
          as led_to_other_repeat_calls,
        p.from_day,

@@ -1,7 +1,6 @@
 import {
   createPool,
   loadGeneration,
-  migrate,
   migrateOps,
   type Pool,
   publishViews,
@@ -11,6 +10,7 @@ import {
 import { runService, type ServiceContext, settingsSet, sleep } from '@leakage/runtime';
 import { Aggregator } from './aggregator.ts';
 import { type GoldSettings, metricsPort, settings } from './config.ts';
+import { makeGold } from './gold-schema.ts';
 import { storeParameters } from './parameters.ts';
 
 const WAIT_MS = 15 * 60_000;
@@ -26,8 +26,7 @@ async function start(ctx: ServiceContext<GoldSettings>): Promise<void> {
   await migrateOps({ url, log });
   const pool = ctx.own(createPool({ url, applicationName, max: 3, log }));
   await silverIsThere(pool, `${silver}.change_log`, ctx);
-  await migrate({ url, schemas: [gold, silver], directory: new URL('../migrations/', import.meta.url), log });
-  await pool.query(`insert into ${gold}.this_generation (id) values ($1) on conflict do nothing`, [generation]);
+  await makeGold({ url, silver, gold, log });
   await storeParameters(pool, { costPerCall: s.costPerCall, explicit: settingsSet(settings).has('COST_PER_CALL') });
   await publishViews(pool, s.goldSchema, generation);
 

@@ -17,6 +17,9 @@ const tables = {
   member: { name: 'member_profile', key: ['member_id', 'valid_from'] },
 };
 
+/** What every table has and no figure depends on. */
+const stored = { shard: 0, processing_timestamp: '2025-01-01T00:00:00Z' };
+
 const rules: Rules = {
   windowMs: 1_800_000,
   timeZone: 'America/New_York',
@@ -30,6 +33,7 @@ export class SilverWriter {
   readonly silver: string;
   readonly gold: string;
   readonly #pool: Pool;
+  #batches = 0;
 
   private constructor(pool: Pool, generation: number) {
     this.#pool = pool;
@@ -64,7 +68,12 @@ export class SilverWriter {
         seqs.set(shard, seq);
         return { shard, seq, kind, before: onLog(kind, before), after: onLog(kind, after) };
       });
-      for (const change of changes) await this.#store(tx, change);
+      for (const kind of ['call', 'journey', 'member'] as const)
+        await this.#store(
+          tx,
+          kind,
+          changes.filter((change) => change.kind === kind),
+        );
       await tx.query(
         `insert into ${this.silver}.change_log (shard, seq, kind, before, after)
          select shard, seq, kind, before, after
@@ -87,14 +96,22 @@ export class SilverWriter {
     await this.write([], { wmDigital: instant, wmCalls: instant });
   }
 
-  /** Rows of a table by SQL, without a change log: gold must count them anew. `query` gives all columns but processing_timestamp. */
-  async bulk(table: string, query: string): Promise<void> {
-    const { rows } = await this.#pool.query<{ names: string }>(
-      `select string_agg(quote_ident(attname), ', ' order by attnum) as names from pg_attribute
-        where attrelid = $1::regclass and attnum > 0 and attname <> 'processing_timestamp'`,
-      [`${this.silver}.${table}`],
+  /** `count` facts like `template`, told apart by a number behind their id. No change log: gold must count anew. */
+  async many(kind: FactChange['kind'], count: number, template: Row): Promise<void> {
+    const { name } = tables[kind];
+    const id = { call: 'call_id', journey: 'session_id', member: 'member_id' }[kind];
+    const { rows } = await this.#pool.query<{ columns: string[] }>(
+      `select array_agg(attname::text order by attnum) as columns from pg_attribute where attrelid = $1::regclass and attnum > 0`,
+      [`${this.silver}.${name}`],
     );
-    await this.#pool.query(`insert into ${this.silver}.${table} (${rows[0]?.names}) ${query}`);
+    const columns = rows[0]?.columns ?? [];
+    await this.#pool.query(
+      `insert into ${this.silver}.${name} (${columns.join(', ')})
+       select ${columns.map((column) => (column === id ? `concat(f.${id}, '-', n)` : `f.${column}`)).join(', ')}
+         from generate_series(1, $2::int) as n
+        cross join jsonb_populate_record(null::${this.silver}.${name}, $1) f`,
+      [JSON.stringify({ ...template, ...stored, [id]: `${String(template[id])}-${++this.#batches}` }), count],
+    );
   }
 
   async transaction(work: (tx: Parameters<Parameters<Pool['withConnection']>[0]>[0]) => Promise<void>): Promise<void> {
@@ -110,19 +127,18 @@ export class SilverWriter {
     });
   }
 
-  async #store(tx: Pick<Pool, 'query'>, { kind, before, after, shard }: FactChange): Promise<void> {
+  /** Each identity at most once in `changes`. */
+  async #store(tx: Pick<Pool, 'query'>, kind: FactChange['kind'], changes: readonly FactChange[]): Promise<void> {
     const { name, key } = tables[kind];
+    const table = `${this.silver}.${name}`;
+    const records = `jsonb_populate_recordset(null::${table}, $1)`;
+    const of = (side: 'before' | 'after') =>
+      changes.flatMap((c) => (c[side] === null ? [] : [{ ...c[side], ...stored, shard: c.shard }]));
+    // A profile version stays when a later one comes.
+    const gone = kind === 'member' ? [] : of('before');
     const where = key.map((column) => `t.${column} = f.${column}`).join(' and ');
-    const row = (fact: Row) => JSON.stringify({ ...fact, shard, processing_timestamp: '2025-01-01T00:00:00Z' });
-    if (before !== null && kind !== 'member') {
-      const record = `jsonb_populate_record(null::${this.silver}.${name}, $1)`;
-      await tx.query(`delete from ${this.silver}.${name} t using ${record} f where ${where}`, [row(before)]);
-    }
-    if (after === null) return;
-    await tx.query(
-      `insert into ${this.silver}.${name} select * from jsonb_populate_record(null::${this.silver}.${name}, $1)`,
-      [row(after)],
-    );
+    await tx.query(`delete from ${table} t using ${records} f where ${where}`, [JSON.stringify(gone)]);
+    await tx.query(`insert into ${table} select * from ${records}`, [JSON.stringify(of('after'))]);
   }
 }
 
