@@ -40,14 +40,12 @@ export async function findMaven(): Promise<string> {
     const output = await run('mvn', ['-B', '-v'], { timeoutMs: 60_000 });
     return /Apache Maven ([\d.]+)/.exec(output)?.[1] ?? 'unknown';
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') throw mavenMissing();
+    if (codeOf(error) === 'ENOENT') {
+      throw new Problem('Maven (mvn) is not installed, and Kafka has to be fetched once.', mavenRemedy);
+    }
     throw new Problem(`Maven does not start (${reasonOf(error).split('\n')[0]}).`, mavenRemedy, { cause: error });
   }
 }
 
 const mavenRemedy =
   'Install it (Debian: apt-get install maven; macOS: brew install maven), or set KAFKA_BROKERS to a broker of yours.';
-
-export function mavenMissing(): Problem {
-  return new Problem('Maven (mvn) is not installed, and Kafka has to be fetched once.', mavenRemedy);
-}

@@ -1,13 +1,31 @@
 import { createHash } from 'node:crypto';
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { mavenMissing } from './java.ts';
-import { codeOf, Problem } from './problem.ts';
-import { run } from './run-command.ts';
+import type { DataFolder } from './data-folder.ts';
+import { findMaven } from './java.ts';
+import { Problem } from './problem.ts';
+import { identityOf } from './process-identity.ts';
+import { launch, type StopStep, stopLeftover } from './server-process.ts';
 
 export const kafkaVersion = '4.3.1';
+const fetchDeadlineMs = 600_000;
+const stopSteps: readonly StopStep[] = [
+  ['SIGTERM', 5_000],
+  ['SIGKILL', 5_000],
+];
+const recordFile = (folder: DataFolder) => join(folder.run, 'maven.json');
 const pom = fileURLToPath(new URL('./pom.xml', import.meta.url));
 
 /** Where Kafka's jars are, or would be: a folder named after what it holds, shared by all clones of this user. */
@@ -17,43 +35,76 @@ export function kafkaJarsFolder(dataDir: string): string {
 }
 
 /** The jars, fetched by Maven when they are not there yet (44 MB, some seconds). */
-export async function kafkaJars(
-  dataDir: string,
-  { say, signal }: { readonly say: (line: string) => void; readonly signal?: AbortSignal | undefined },
-): Promise<string> {
-  const folder = kafkaJarsFolder(dataDir);
-  if (existsSync(folder)) return folder;
-  say(`Fetching Apache Kafka ${kafkaVersion} with Maven into ${folder} (once, 44 MB)`);
-  const unfinished = `${folder}.${process.pid}.new`;
+export async function kafkaJars({ folder, say, signal }: FetchOptions): Promise<string> {
+  const jars = kafkaJarsFolder(folder.path);
+  if (existsSync(jars)) return jars;
+  await findMaven();
+  say(`Fetching Apache Kafka ${kafkaVersion} with Maven into ${jars} (once, 44 MB)`);
+  const unfinished = `${jars}.${process.pid}.new`;
   mkdirSync(unfinished, { recursive: true });
+  removeAbandoned(dirname(jars));
   try {
-    await copyDependencies(unfinished, dataDir, signal);
-    renameSync(unfinished, folder);
+    await copyDependencies(unfinished, { folder, say, signal });
+    renameSync(unfinished, jars);
   } catch (error) {
-    if (!existsSync(folder)) throw error;
+    if (!existsSync(jars)) throw error; // else somebody was quicker
   } finally {
-    rmSync(unfinished, { recursive: true, force: true }); // somebody else was quicker, or it failed
+    rmSync(unfinished, { recursive: true, force: true });
   }
-  return folder;
+  return jars;
 }
 
-async function copyDependencies(folder: string, dataDir: string, signal?: AbortSignal): Promise<void> {
+/** A Maven that an earlier, killed start left behind. */
+export function stopMavenLeftover(folder: DataFolder): Promise<boolean> {
+  return stopLeftover('Maven', recordFile(folder), stopSteps);
+}
+
+interface FetchOptions {
+  readonly folder: DataFolder;
+  readonly say: (line: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+async function copyDependencies(target: string, { folder, signal }: FetchOptions): Promise<void> {
+  const log = join(folder.logs, 'maven.log');
   const args = ['-B', '-q', '-f', pom, 'dependency:copy-dependencies', '-DincludeScope=runtime'];
-  args.push(`-DoutputDirectory=${folder}`);
-  if (!homeIsWritable()) args.push(`-Dmaven.repo.local=${join(cacheFolder(dataDir), 'maven')}`);
-  try {
-    await run('mvn', args, { timeoutMs: 600_000, signal });
-  } catch (error) {
-    signal?.throwIfAborted();
-    if (codeOf(error) === 'ENOENT') {
-      throw mavenMissing();
+  args.push(`-DoutputDirectory=${target}`);
+  if (!homeIsWritable()) args.push(`-Dmaven.repo.local=${join(cacheFolder(folder.path), 'maven')}`);
+  writeFileSync(log, '');
+  const maven = launch({
+    title: 'Maven',
+    command: 'mvn',
+    args,
+    cwd: folder.path,
+    env: process.env,
+    outputFile: log,
+    recordFile: recordFile(folder),
+  });
+  const onAbort = () => void maven.stop(stopSteps);
+  signal?.addEventListener('abort', onAbort);
+  const late = setTimeout(() => void maven.stop(stopSteps), fetchDeadlineMs);
+  const ending = await maven.ended;
+  clearTimeout(late);
+  signal?.removeEventListener('abort', onAbort);
+  signal?.throwIfAborted();
+  if (ending.code === 0) return;
+  const line = readFileSync(log, 'utf8')
+    .split('\n')
+    .find((text) => text.includes('ERROR'))
+    ?.replace(/^.*?ERROR\]?\s*/, '');
+  throw new Problem(
+    `Maven could not fetch Apache Kafka ${kafkaVersion} (it ${line ? `says: ${line}` : ending.text}).`,
+    'Check that Maven Central (or your mirror in ~/.m2/settings.xml) is reached, or set KAFKA_BROKERS to a broker of yours.',
+  );
+}
+
+/** Folders of fetches that were killed; their names end with the pid of who fetched. */
+function removeAbandoned(cache: string): void {
+  for (const name of readdirSync(cache)) {
+    const pid = /^kafka-.*\.(\d+)\.new$/.exec(name)?.[1];
+    if (pid !== undefined && Number(pid) !== process.pid && identityOf(Number(pid)) === null) {
+      rmSync(join(cache, name), { recursive: true, force: true });
     }
-    const line = error instanceof Error ? error.message.split('\n').find((text) => text.includes('ERROR')) : undefined;
-    throw new Problem(
-      `Maven could not fetch Apache Kafka ${kafkaVersion}${line ? `: ${line.replace(/^.*?ERROR\]?\s*/, '')}` : ''}.`,
-      'Check that Maven Central (or your mirror in ~/.m2/settings.xml) is reached, or set KAFKA_BROKERS to a broker of yours.',
-      { cause: error },
-    );
   }
 }
 

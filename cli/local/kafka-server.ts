@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { DataFolder } from './data-folder.ts';
 import { findJava } from './java.ts';
-import { kafkaJars } from './kafka-jars.ts';
+import { kafkaJars, stopMavenLeftover } from './kafka-jars.ts';
 import { Problem, reasonOf } from './problem.ts';
 import { run } from './run-command.ts';
 import { type Ending, launch, type ServerProcess, type StopStep, stopLeftover } from './server-process.ts';
@@ -33,14 +33,15 @@ const log4j = fileURLToPath(new URL('./log4j2.xml', import.meta.url));
 
 const recordFile = (folder: DataFolder) => join(folder.run, 'kafka.json');
 
-export function stopKafkaLeftover(folder: DataFolder): Promise<boolean> {
+export async function stopKafkaLeftover(folder: DataFolder): Promise<boolean> {
+  await stopMavenLeftover(folder);
   return stopLeftover('Kafka', recordFile(folder), stopSteps);
 }
 
 /** One real broker in KRaft mode, broker and controller in one process, listening on 127.0.0.1 only. */
 export async function startKafka({ folder, ports, say, signal }: StartOptions): Promise<LocalServer> {
   const java = await findJava();
-  const jars = await kafkaJars(folder.path, { say, signal });
+  const jars = await kafkaJars({ folder, say, signal });
   const home = join(folder.path, 'kafka');
   mkdirSync(home, { recursive: true, mode: 0o700 });
   writeFileSync(join(home, 'server.properties'), serverProperties(ports.kafka, ports.kafkaController));
