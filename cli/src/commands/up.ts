@@ -39,9 +39,14 @@ async function up(options: UpOptions): Promise<void> {
   const dataDir = dataDirectory();
   if (options.empty) await confirmForgetting(options, settings, dataDir);
   const screen = openScreen(process.stdout);
-  using interruption = watchInterruption();
-  const trouble = await start(settings, { dataDir, screen, interruption, options });
-  if (trouble !== null) throw new CommandError(trouble);
+  // try and finally, not `using`: the boundary check's parser does not know that statement.
+  const interruption = watchInterruption();
+  try {
+    const trouble = await start(settings, { dataDir, screen, interruption, options });
+    if (trouble !== null) throw new CommandError(trouble);
+  } finally {
+    interruption[Symbol.dispose]();
+  }
   screen.say(`Stopped. The data stay in ${relative(process.cwd(), dataDir) || dataDir} for the next start.`);
 }
 

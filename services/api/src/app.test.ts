@@ -247,6 +247,7 @@ describe('the service itself', () => {
     const page = await api.inject('/docs');
     expect(page.statusCode).toBe(200);
     expect(page.headers['content-security-policy']).toContain("script-src 'self'");
+    expect(page.headers['content-security-policy']).not.toMatch(/validator|upgrade-insecure/);
     expect((await api.inject('/')).headers.location).toBe('/docs');
   });
 });

@@ -44,10 +44,12 @@ export function answerProblems(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const problem = problemOf(error);
     // The path may name a member: logs get the route's pattern only.
-    if (problem.status >= 500) {
-      const log = problem.status === 503 ? request.log.warn.bind(request.log) : request.log.error.bind(request.log);
-      log({ err: error, route: request.routeOptions.url, status: problem.status }, 'a request failed');
-    }
+    const { url } = request.routeOptions;
+    const { status } = problem;
+    if (status === 500) request.log.error({ err: error, route: url }, 'a request failed');
+    // Before the first generation this is what everybody hears; later it is worth a line.
+    else if (status > 500)
+      request.log[error instanceof NoGenerationError ? 'debug' : 'warn']({ route: url, status }, error.message);
     return sendProblem(reply, problem);
   });
   app.setNotFoundHandler((_request: FastifyRequest, reply) =>
