@@ -2,7 +2,8 @@
 import type { Comparison } from './compare.ts';
 import { cubes } from './gold.ts';
 import { identifier, literal, wholeNumber } from './sql.ts';
-import type { OracleOptions } from './types.ts';
+import { totals } from './totals.ts';
+import type { OracleOptions, OracleRules } from './types.ts';
 
 /** Reasons whose name the rules fix; every other violation has a reason of the joiner's own wording. */
 const namedReasons = `('unidentified', 'timestamp_range', 'future', 'emitted_in_future')`;
@@ -72,7 +73,7 @@ select kafka_topic, kafka_partition, kafka_offset, source, ${sorted('reasons', `
   from oracle_quarantine`,
       actual: `
 select q.kafka_topic, q.kafka_partition, q.kafka_offset, q.source,
-       ${sorted('q.reasons', `x in ${namedReasons} or x = any (e.reasons)`)} as reasons,
+       ${sorted('q.reasons', `x <> 'invalid' and (x in ${namedReasons} or x = any (e.reasons))`)} as reasons,
        case when 'unidentified' = any (q.reasons) then q.record_id end as unidentified_call
   from ${silver}.quarantine_record q
   left join oracle_quarantine e using (kafka_topic, kafka_partition, kafka_offset)`,
@@ -287,7 +288,7 @@ select call_id, call_id as leakage_id, attribution = 'leakage' as is_leakage_cal
   ];
 }
 
-function goldChecks(options: OracleOptions, gold: string): Comparison[] {
+function goldChecks(options: OracleOptions, gold: string, rules: OracleRules): Comparison[] {
   const generation = wholeNumber(options.generation);
   return [
     {
@@ -310,15 +311,16 @@ function goldChecks(options: OracleOptions, gold: string): Comparison[] {
         actual: `select ${columns.join(', ')} from ${identifier(gold)}.${name} where (${some})${only}`,
       };
     }),
+    ...totals(gold, rules),
   ];
 }
 
-export function allChecks(options: OracleOptions): Comparison[] {
+export function allChecks(options: OracleOptions, rules: OracleRules): Comparison[] {
   const { gold } = options.schemas;
   return [
     ...bronzeChecks(options),
     ...protocolChecks(options),
     ...silverChecks(options),
-    ...(gold === null ? [] : goldChecks(options, gold)),
+    ...(gold === null ? [] : goldChecks(options, gold, rules)),
   ];
 }

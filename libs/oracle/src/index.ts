@@ -43,9 +43,9 @@ export async function readRules(query: OracleQuery, generation: number): Promise
 
 /**
  * Builds the temporary tables oracle_* (records, winners, facts) from the bronze records below silver's positions. Needs
- * bronze and ops only.
+ * bronze and ops only. Gives the generation's rules.
  */
-export async function recompute(query: OracleQuery, options: OracleOptions): Promise<void> {
+export async function recompute(query: OracleQuery, options: OracleOptions): Promise<OracleRules> {
   const rules = await readRules(query, options.generation);
   const stages = [
     ...session,
@@ -55,6 +55,7 @@ export async function recompute(query: OracleQuery, options: OracleOptions): Pro
     ...factStages(rules),
   ];
   for (const stage of stages) await query(stage);
+  return rules;
 }
 
 const warningQueries = {
@@ -70,10 +71,10 @@ select count(*)::float8 as count from oracle_journey where not deleted and actio
 /** Recomputes everything and compares it with silver, gold and the protocol's own tables. */
 export async function runOracle(query: OracleQuery, options: OracleOptions): Promise<OracleReport> {
   const started = performance.now();
-  await recompute(query, options);
+  const rules = await recompute(query, options);
   const recomputeMs = performance.now() - started;
   const checks: Check[] = [];
-  for (const check of allChecks(options)) checks.push(await compare(query, check, options.examples ?? 5));
+  for (const check of allChecks(options, rules)) checks.push(await compare(query, check, options.examples ?? 5));
   const warnings: OracleReport['warnings'] = [];
   for (const [name, sql] of Object.entries(warningQueries)) {
     const count = Number((await query(sql)).rows[0]?.count ?? 0);

@@ -68,7 +68,7 @@ const orders = (n: number): number[][] =>
     : orders(n - 1).flatMap((order) => order.map((_, at) => order.toSpliced(at, 0, n - 1)).concat([[...order, n - 1]]));
 
 describe.each(Object.entries(vectors))('%s: the oracle alone', (_name, vector) => {
-  test(vector.says, async () => {
+  test(`${vector.says}`, async () => {
     let before = new Map<unknown, string>();
     for (const step of vector.steps) {
       await world.deliver(step.records);

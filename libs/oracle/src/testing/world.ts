@@ -61,7 +61,7 @@ const tables = {
   },
 };
 
-const options = {
+export const options = {
   generation: 1,
   schemas: { bronze: 'bronze', silver: 'silver_1', gold: 'gold_1' },
   pipelines: { bronze: 'bronze', silver: 'silver_1' },
@@ -107,30 +107,36 @@ export async function createWorld() {
 
   /** Appends records to bronze and moves the positions of both pipelines, all of them counted as accepted. */
   async function deliver(records: readonly Delivered[]): Promise<void> {
-    for (const { source, event, partition = 0, kafkaTimestamp, decodeError = null } of records) {
+    const numbered = records.map(({ source, event, partition = 0, kafkaTimestamp, decodeError = null }) => {
       const topic = `leakage.${source}`;
       const offset = offsets.get(`${topic}/${partition}`) ?? 0;
       offsets.set(`${topic}/${partition}`, offset + 1);
-      const { name, columns } = tables[source];
       const received =
         kafkaTimestamp ?? event.emitted_at ?? event.timestamp ?? event.call_timestamp ?? '2026-03-02T15:00:00Z';
+      return { source, topic, partition, offset, received, decodeError, event };
+    });
+    for (const [source, { name, columns }] of Object.entries(tables)) {
       await run(
         `insert into bronze.${name} (kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, decode_error, ${columns})
-         select $1, $2::int, $3::bigint, $4::timestamptz, $5::text, ${columns}
-           from jsonb_populate_record(null::bronze.${name}, $6)`,
-        [topic, partition, offset, received, decodeError, JSON.stringify(event)],
-      );
-      await run(
-        `insert into ops.position (pipeline, topic, partition, first_offset, next_offset, accepted, cluster_id)
-         select pipeline, $1, $2, 0, 1, 1, 'test' from (values ('bronze'), ('silver_1')) v (pipeline)
-         on conflict (pipeline, topic, partition)
-         do update set next_offset = position.next_offset + 1, accepted = position.accepted + 1`,
-        [topic, partition],
+         select x ->> 'topic', (x ->> 'partition')::int, (x ->> 'offset')::bigint, (x ->> 'received')::timestamptz,
+                x ->> 'decodeError', ${columns}
+           from jsonb_array_elements($1) x, jsonb_populate_record(null::bronze.${name}, x -> 'event')`,
+        [JSON.stringify(numbered.filter((record) => record.source === source))],
       );
     }
+    await run(
+      `insert into ops.position (pipeline, topic, partition, first_offset, next_offset, accepted, cluster_id)
+       select pipeline, x ->> 'topic', (x ->> 'partition')::int, 0, count(*), count(*), 'test'
+         from jsonb_array_elements($1) x, (values ('bronze'), ('silver_1')) v (pipeline)
+        group by 1, 2, 3
+       on conflict (pipeline, topic, partition)
+       do update set next_offset = position.next_offset + excluded.next_offset,
+                     accepted = position.accepted + excluded.accepted`,
+      [JSON.stringify(numbered)],
+    );
   }
 
-  /** Recomputes in one snapshot, which is rolled back after `fn` unless it is to be kept. */
+  /** A snapshot of its own, for the time of `fn`. */
   async function snapshot<T>(
     fn: (query: OracleQuery) => Promise<T>,
     end: 'rollback' | 'commit' = 'rollback',
@@ -147,6 +153,23 @@ export async function createWorld() {
         throw error;
       }
     });
+  }
+
+  /** A snapshot that stays open until `close`, which rolls it back. */
+  async function openSnapshot(): Promise<{ query: OracleQuery; close(): Promise<void> }> {
+    const opened = Promise.withResolvers<OracleQuery>();
+    const closed = Promise.withResolvers<void>();
+    const done = snapshot(async (query) => {
+      opened.resolve(query);
+      await closed.promise;
+    });
+    return {
+      query: await opened.promise,
+      close: () => {
+        closed.resolve();
+        return done;
+      },
+    };
   }
 
   const facts = <R>(sql: string): Promise<R[]> =>
@@ -173,6 +196,7 @@ export async function createWorld() {
     deliver,
     facts,
     snapshot,
+    openSnapshot,
     adopt,
     verify,
     async close() {
