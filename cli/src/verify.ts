@@ -1,0 +1,208 @@
+import { type OracleReport, runOracle } from '@leakage/oracle';
+import { activeGeneration, type Connection, createPool, lockShards, type Pool, sqlState } from '@leakage/postgres';
+import { sleep } from '@leakage/runtime';
+import { CommandError } from './command-error.ts';
+import { quietLogger } from './connect.ts';
+
+export interface VerifyOptions {
+  databaseUrl: string;
+  /** The stable names; the generation's own schemas are silver_<n> and gold_<n>. */
+  schemas?: { bronze: string; silver: string; gold: string };
+  /** Default: the active one. */
+  generation?: number;
+  /** How long the shard locks may be waited for. */
+  lockTimeoutMs?: number;
+  /** How long bronze and gold may take to come close to silver while everything goes on; default one minute. */
+  catchUpMs?: number;
+  /** How long silver may then be held still until they have reached it; default 20 s, less than what the joiner endures. */
+  holdMs?: number;
+  /** How many differing rows each check shows. */
+  examples?: number;
+  /** Called with what is being waited for. */
+  onWait?: (sentence: string) => void;
+}
+
+export interface VerifyReport extends OracleReport {
+  generation: number;
+  /** Records below silver's positions: what was recomputed. */
+  records: number;
+  waitedMs: number;
+}
+
+const pollMs = 100;
+// Bronze rows and gold changes that are done in less than a second: not worth letting silver go on for.
+const closeEnough = 20_000;
+const defaultSchemas = { bronze: 'bronze', silver: 'silver', gold: 'gold' };
+
+/**
+ * Recomputes silver and gold of a generation from bronze with the independent oracle and compares (law 8): holds the
+ * generation's shard locks until bronze and gold have reached silver's positions, opens its snapshot, lets go, and reads.
+ * Throws CommandError when that cannot be done. Changes nothing: every transaction is rolled back.
+ */
+export async function verifyPipeline(o: VerifyOptions): Promise<VerifyReport> {
+  const pool = createPool({
+    url: o.databaseUrl,
+    applicationName: 'leakage-verify',
+    max: 2,
+    // The largest statements read everything there is.
+    statementTimeoutMs: 30 * 60_000,
+    lockTimeoutMs: o.lockTimeoutMs ?? 10_000,
+    log: quietLogger('verify'),
+  });
+  try {
+    const generation = await existingGeneration(pool, o.generation);
+    return await pool.withConnection((reader) => verifyOn({ pool, reader, generation, options: o }));
+  } finally {
+    await pool.stop();
+  }
+}
+
+interface Run {
+  pool: Pool;
+  reader: Connection;
+  generation: number;
+  options: VerifyOptions;
+}
+
+async function verifyOn(run: Run): Promise<VerifyReport> {
+  const { reader, generation, options } = run;
+  const bases = options.schemas ?? defaultSchemas;
+  const names = {
+    schemas: { bronze: bases.bronze, silver: `${bases.silver}_${generation}`, gold: `${bases.gold}_${generation}` },
+    // A pipeline's name does not depend on the names of schemas.
+    pipelines: { bronze: 'bronze', silver: `silver_${generation}` },
+  };
+  const started = performance.now();
+  await comeClose(run);
+  const records = await openSnapshot(run);
+  const waitedMs = performance.now() - started;
+  try {
+    const report = await runOracle((sql, params) => reader.query(sql, params), {
+      generation,
+      ...names,
+      examples: options.examples ?? 5,
+    });
+    return { ...report, generation, records, waitedMs };
+  } finally {
+    if (reader.lost === null) await reader.query('rollback');
+  }
+}
+
+/** Waits without a lock: what is held still should be held for a moment only. */
+async function comeClose({ reader, generation, options }: Run): Promise<void> {
+  const deadline = performance.now() + (options.catchUpMs ?? 60_000);
+  for (;;) {
+    const behind = await whatIsBehind(reader, generation);
+    if (behind.rows <= closeEnough) return;
+    if (performance.now() > deadline) throw new CommandError(cannotCatchUp(behind));
+    options.onWait?.(`waiting for ${behind.sentences.join('; ')}`);
+    await sleep(pollMs);
+  }
+}
+
+/**
+ * Leaves `reader` inside a snapshot in which bronze and gold have all that silver has, and gives the number of silver's
+ * records. Silver cannot move while the locks are held; they are let go as soon as the snapshot stands.
+ */
+async function openSnapshot({ pool, reader, generation, options }: Run): Promise<number> {
+  return await pool.withConnection(async (holder) => {
+    await holder.query('begin');
+    try {
+      await takeLocks(holder, { generation, options });
+      const deadline = performance.now() + (options.holdMs ?? 20_000);
+      for (;;) {
+        await reader.query('begin isolation level repeatable read');
+        const behind = await whatIsBehind(reader, generation);
+        if (behind.sentences.length === 0) return await countRecords(reader, generation);
+        await reader.query('rollback');
+        if (performance.now() > deadline) throw new CommandError(cannotCatchUp(behind));
+        options.onWait?.(`waiting for ${behind.sentences.join('; ')}`);
+        await sleep(pollMs);
+        // Also keeps the server from ending this transaction as idle.
+        await holder.query('select 1');
+      }
+    } finally {
+      if (holder.lost === null) await holder.query('rollback');
+    }
+  });
+}
+
+async function takeLocks(holder: Connection, o: { generation: number; options: VerifyOptions }): Promise<void> {
+  const { rows } = await holder.query<{ shard: number }>(
+    'select shard from ops.shard where generation = $1 order by shard',
+    [o.generation],
+  );
+  if (rows.length === 0) throw new CommandError(nothingToVerify(o.generation));
+  try {
+    await lockShards(
+      holder,
+      o.generation,
+      rows.map((row) => row.shard),
+    );
+  } catch (error) {
+    if (sqlState(error) !== '55P03') throw error;
+    throw new CommandError(
+      `Another process holds the shard locks of generation ${o.generation} for longer than ` +
+        `${(o.options.lockTimeoutMs ?? 10_000) / 1000} s (a transaction of silver-joiner that hangs, or another verify): try again.`,
+      1,
+      { cause: error },
+    );
+  }
+}
+
+interface Behind {
+  /** Records that bronze, and changes that gold, have to take before they are where silver is. */
+  rows: number;
+  /** What is behind; empty: nothing is. */
+  sentences: string[];
+}
+
+async function whatIsBehind(reader: Connection, generation: number): Promise<Behind> {
+  const bronze = await reader.query<{ topic: string; records: number }>(
+    `select s.topic, sum(s.next_offset - greatest(coalesce(b.next_offset, 0), s.first_offset))::bigint as records
+       from ops.position s
+       left join ops.position b on b.pipeline = 'bronze' and b.topic = s.topic and b.partition = s.partition
+      where s.pipeline = $1 and coalesce(b.next_offset, 0) < s.next_offset and s.first_offset < s.next_offset
+      group by s.topic order by s.topic`,
+    [`silver_${generation}`],
+  );
+  const gold = await reader.query<{ changes: number; readers: number; shards: number }>(
+    `select coalesce(sum(s.change_seq + 1 - coalesce(r.next_seq, 1)), 0)::bigint as changes,
+            count(r.shard) as readers, count(*) as shards
+       from ops.shard s
+       left join ops.reader r on r.reader = 'gold' and r.generation = s.generation and r.shard = s.shard
+      where s.generation = $1`,
+    [generation],
+  );
+  const fold = gold.rows[0] ?? { changes: 0, readers: 0, shards: 0 };
+  const sentences = bronze.rows.map((row) => `bronze-sink (${row.records} records of ${row.topic})`);
+  if (fold.readers < fold.shards) sentences.push('gold-aggregator (it has not begun this generation)');
+  else if (fold.changes > 0) sentences.push(`gold-aggregator (${fold.changes} changes)`);
+  return { rows: bronze.rows.reduce((sum, row) => sum + row.records, fold.changes), sentences };
+}
+
+const cannotCatchUp = (behind: Behind) =>
+  `Cannot verify: bronze and gold have not reached silver. Behind: ${behind.sentences.join('; ')}. Is everything running (npm start)?`;
+
+const nothingToVerify = (generation: number) =>
+  `There is no generation ${generation} in this database: silver-joiner has never run on it (npm start does it all).`;
+
+/** The wanted generation, else the active one, or a CommandError that says that there is nothing to verify. */
+export async function existingGeneration(pool: Pool, wanted?: number): Promise<number> {
+  const { rows } = await pool.query<{ there: boolean }>(`select to_regclass('ops.generation') is not null as there`);
+  const generation = rows[0]?.there === true ? (wanted ?? (await activeGeneration(pool))) : null;
+  if (generation === null) {
+    throw new CommandError(
+      'Nothing to verify: this database holds no generation of silver yet. Start the pipeline with npm start.',
+    );
+  }
+  return generation;
+}
+
+async function countRecords(reader: Connection, generation: number): Promise<number> {
+  const { rows } = await reader.query<{ records: number }>(
+    'select coalesce(sum(next_offset - first_offset - holes), 0)::bigint as records from ops.position where pipeline = $1',
+    [`silver_${generation}`],
+  );
+  return rows[0]?.records ?? 0;
+}
