@@ -28,7 +28,7 @@ export async function startConsumer<P>(options: ConsumerOptions<P>): Promise<Kaf
   try {
     await consumer.start();
   } catch (error) {
-    await consumer.stop();
+    await consumer.stop().catch((late: unknown) => options.log.debug({ err: late }, 'stopping after a failed start'));
     throw error;
   }
   return consumer;
@@ -52,9 +52,11 @@ class StageConsumer<P> implements KafkaConsumer {
   #watchdog: Watchdog | null = null;
   #ends: EndsWatch | null = null;
   #endsTimer: NodeJS.Timeout | null = null;
+  #looking = false;
   #running: Promise<void> = Promise.resolve();
   #writing: Promise<void> = Promise.resolve();
-  #misplaced = 0;
+  /** Deliveries in a row that did not begin where they had to, by partition. */
+  readonly #misplaced = new Map<string, number>();
 
   constructor(options: ConsumerOptions<P>) {
     this.#o = options;
@@ -93,18 +95,18 @@ class StageConsumer<P> implements KafkaConsumer {
     await connected(consumer.connect(), this.#o.kafka);
     // The beginning, for where kafkajs decides by itself: it never gets to keep such a decision, but it must not skip either.
     await consumer.subscribe({ topics: [...this.#o.topics], fromBeginning: true });
-    this.#startWatching(consumer);
+    this.#startWatching();
     this.#writer = this.#createWriter(consumer);
     this.#writing = this.#writer.run().catch((error: unknown) => this.#fail(error));
     const handlers = this.#handlers();
     consumer.on(consumer.events.START_BATCH_PROCESS, ({ payload }) => handleHoles(handlers, payload));
-    this.#running = consumer.run({
+    const running = consumer.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
       partitionsConsumedConcurrently: Math.max(1, partitions),
       eachBatch: (payload) => handleBatch(handlers, payload),
     });
-    this.#running.catch((error: unknown) => this.#fail(error));
+    this.#running = running.catch((error: unknown) => this.#fail(error));
   }
 
   /** Fetching stops, a running apply ends, everything else is dropped: the positions know what was applied. */
@@ -120,7 +122,7 @@ class StageConsumer<P> implements KafkaConsumer {
     this.#writer?.stop();
     try {
       await withDeadline(this.#writing, left(), 'the running batch');
-      await withDeadline(this.#hints?.flush() ?? Promise.resolve(), left(), 'the last offset hint');
+      await this.#hints?.flush();
       // A group that is just being joined cannot be left.
       await withDeadline(this.#running, left(), 'joining the group');
     } finally {
@@ -146,7 +148,7 @@ class StageConsumer<P> implements KafkaConsumer {
       retry: { ...clientRetry, restartOnFailure: async () => false },
     });
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => this.#onAssigned(consumer, payload.memberAssignment));
-    consumer.on(consumer.events.REBALANCING, () => this.#intake.assign([]));
+    consumer.on(consumer.events.REBALANCING, () => this.#onRebalancing());
     consumer.on(consumer.events.FETCH, () => this.#watchdog?.moved());
     consumer.on(consumer.events.CRASH, ({ payload }) => this.#fail(this.#crash(payload.error)));
     return consumer;
@@ -165,6 +167,13 @@ class StageConsumer<P> implements KafkaConsumer {
     if (parts.length === 0) this.#ready.resolve();
   }
 
+  /** Whatever is held may be somebody else's soon; kafkajs fetches nothing until the group is joined anew. */
+  #onRebalancing(): void {
+    this.#watchdog?.allow(this.#limits.rebalanceTimeoutMs);
+    this.#metrics.dropped('rebalance');
+    this.#intake.assign([]);
+  }
+
   #drop(consumer: Consumer, reason: DropReason): void {
     const { lanes } = this.#intake;
     if (lanes.length > 0) consumer.pause(lanes.map(({ topic, partition }) => ({ topic, partitions: [partition] })));
@@ -174,29 +183,40 @@ class StageConsumer<P> implements KafkaConsumer {
   }
 
   #createWriter(consumer: Consumer): Writer<P> {
-    const { stage, positions, topics } = this.#o;
     const hints = new OffsetHints({ consumer, intake: this.#intake, hintMs: this.#limits.hintMs, log: this.#log });
     this.#hints = hints;
     return new Writer({
       intake: this.#intake,
-      stage,
+      stage: this.#o.stage,
       limits: this.#limits,
       metrics: this.#metrics,
       log: this.#log,
       drop: (reason) => this.#drop(consumer, reason),
       onApplied: () => hints.offer(),
-      reposition: async () => {
-        await retry(() => reposition({ intake: this.#intake, consumer, admin: this.#admin, positions, topics }), {
-          ...repositionRetry,
-          signal: this.#abort.signal,
-          retryable: (error) => !isLoud(error),
-          onRetry: (error, attempt) => this.#log.warn({ err: error, attempt }, 'reading the positions failed'),
-        }).catch((error: unknown) => {
-          if (!this.#abort.signal.aborted) throw error;
-        });
-        if (this.#intake.positioned && this.#intake.lanes.length > 0) this.#ready.resolve();
-      },
+      reposition: () => this.#reposition(consumer),
     });
+  }
+
+  async #reposition(consumer: Consumer): Promise<void> {
+    const { positions, topics } = this.#o;
+    const attempt = async (): Promise<void> => {
+      const done = reposition({ intake: this.#intake, consumer, admin: this.#admin, positions, topics });
+      await withDeadline(done, this.#limits.applyMs, 'reading the positions');
+    };
+    try {
+      await retry(attempt, {
+        ...repositionRetry,
+        signal: this.#abort.signal,
+        retryable: (error) => !isLoud(error),
+        onRetry: (error, times) => this.#log.warn({ err: error, attempt: times }, 'reading the positions failed'),
+      });
+    } catch (error) {
+      if (this.#abort.signal.aborted) return;
+      throw error;
+    }
+    if (!this.#intake.positioned || this.#intake.lanes.length === 0) return;
+    this.#ready.resolve();
+    this.#look();
   }
 
   #handlers(): HandlerOptions {
@@ -205,9 +225,7 @@ class StageConsumer<P> implements KafkaConsumer {
       heartbeatMs: this.#limits.heartbeatMs,
       stopping: () => this.#abort.signal.aborted,
       misplaced: (topic, partition) => this.#onMisplaced(topic, partition),
-      admitted: () => {
-        this.#misplaced = 0;
-      },
+      admitted: (topic, partition) => this.#misplaced.delete(`${topic}/${partition}`),
       waiting: () => this.#watchdog?.moved(),
       fail: (error) => this.#fail(error),
     };
@@ -215,24 +233,22 @@ class StageConsumer<P> implements KafkaConsumer {
 
   /** Kafka gave something else than what follows the position: check the position, and begin there again. */
   #onMisplaced(topic: string, partition: number): void {
-    this.#misplaced += 1;
-    this.#log.warn({ topic, partition, times: this.#misplaced }, 'a delivery does not begin at the position');
-    if (this.#misplaced > this.#limits.misplacedMax) {
+    const times = (this.#misplaced.get(`${topic}/${partition}`) ?? 0) + 1;
+    this.#misplaced.set(`${topic}/${partition}`, times);
+    this.#log.warn({ topic, partition, times }, 'a delivery does not begin at the position');
+    if (times > this.#limits.misplacedMax) {
       this.#fail(
         new ConsumerError(
-          `${topic}/${partition} gave ${this.#misplaced} deliveries that do not begin at the position: look at the log around it with kafka-dump-log; it is compacted or damaged`,
+          `${topic}/${partition} gave ${times} deliveries that do not begin at the position: look at the log around it with kafka-dump-log; it is compacted or damaged`,
         ),
       );
     }
     if (this.#consumer !== null) this.#drop(this.#consumer, 'misplaced');
   }
 
-  #startWatching(consumer: Consumer): void {
-    this.#watchdog = new Watchdog(
-      this.#limits.stallMs,
-      (error) => this.#fail(error),
-      () => `${this.#intake.lanes.length} partitions owned, ${consumer.paused().length} topics paused`,
-    );
+  #startWatching(): void {
+    this.#watchdog = new Watchdog(this.#limits.stallMs, (error) => this.#fail(error));
+    this.#watchdog.allow(this.#limits.rebalanceTimeoutMs);
     const ends = new EndsWatch({
       admin: this.#admin,
       topics: this.#o.topics,
@@ -242,20 +258,21 @@ class StageConsumer<P> implements KafkaConsumer {
       fail: (error) => this.#fail(error),
     });
     this.#ends = ends;
-    let looking = false;
+    this.#endsTimer = setInterval(() => this.#look(), this.#limits.endsMs);
+  }
+
+  #look(): void {
+    if (this.#looking || this.#abort.signal.aborted) return;
+    this.#looking = true;
     const look = async (): Promise<void> => {
-      await ends.look();
+      await this.#ends?.look();
       this.#hints?.offer();
     };
-    this.#endsTimer = setInterval(() => {
-      if (looking) return;
-      looking = true;
-      look()
-        .catch((error: unknown) => this.#log.debug({ err: error }, 'the ends of the partitions could not be read'))
-        .finally(() => {
-          looking = false;
-        });
-    }, this.#limits.endsMs);
+    look()
+      .catch((error: unknown) => this.#log.debug({ err: error }, 'the ends of the partitions could not be read'))
+      .finally(() => {
+        this.#looking = false;
+      });
   }
 
   #crash(error: Error): Error {

@@ -9,7 +9,7 @@ export interface HandlerOptions {
   /** A delivery did not begin where it had to. */
   misplaced(topic: string, partition: number): void;
   /** A delivery was appended. */
-  admitted(): void;
+  admitted(topic: string, partition: number): void;
   /** A handler waits for room, and the broker knows that it lives. */
   waiting(): void;
   fail(error: unknown): void;
@@ -45,7 +45,7 @@ export async function handleBatch(o: HandlerOptions, payload: EachBatchPayload):
   guarded(o, () => {
     o.intake.append(delivery);
     payload.resolveOffset(batch.lastOffset());
-    o.admitted();
+    o.admitted(batch.topic, batch.partition);
     return null;
   });
 }
@@ -64,7 +64,7 @@ export function handleHoles(o: HandlerOptions, event: BatchEvent): void {
     const first = firstOffset === null ? null : offsetOf(firstOffset);
     const admission = o.intake.admitHoles({ topic, partition, first, last: offsetOf(lastOffset) });
     if (admission === 'misplaced') o.misplaced(topic, partition);
-    if (admission === 'admitted') o.admitted();
+    if (admission === 'admitted') o.admitted(topic, partition);
     return null;
   });
 }

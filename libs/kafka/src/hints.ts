@@ -1,6 +1,9 @@
-import type { Logger } from '@leakage/runtime';
+import { type Logger, withDeadline } from '@leakage/runtime';
 import type { Consumer } from 'kafkajs';
 import type { Intake } from './intake.ts';
+
+/** A hint is not worth a longer wait when leaving. */
+const flushMs = 2_000;
 
 export interface HintOptions {
   readonly consumer: Pick<Consumer, 'commitOffsets'>;
@@ -31,8 +34,15 @@ export class OffsetHints {
 
   /** The last word before leaving. */
   async flush(): Promise<void> {
-    await this.#telling;
-    await this.#tell();
+    const last = async (): Promise<void> => {
+      await this.#telling;
+      await this.#tell();
+    };
+    try {
+      await withDeadline(last(), flushMs, 'the last offset hint');
+    } catch (error) {
+      this.#o.log.debug({ err: error }, 'the last offsets could not be told to Kafka; they are a hint only');
+    }
   }
 
   async #tell(): Promise<void> {

@@ -32,7 +32,8 @@ export async function reposition(o: RepositionOptions): Promise<void> {
     const { high } = of(after, lane);
     return { lane, start: startingPoint(of(stored, lane), { low, high, clusterId }) };
   });
-  if (o.intake.drop !== drop) return;
+  // An attempt that outlived its deadline must not open again what a later one has opened.
+  if (o.intake.drop !== drop || o.intake.positioned) return;
   for (const { lane, start } of starts) {
     o.intake.open(lane, start);
     o.consumer.seek({ ...placeOf(lane), offset: String(start.seekTo) });

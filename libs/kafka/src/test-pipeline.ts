@@ -94,7 +94,7 @@ export class TestPipeline {
   }
 }
 
-interface Prepared {
+export interface Prepared {
   readonly chunks: readonly PartitionChunk[];
   readonly records: number;
 }

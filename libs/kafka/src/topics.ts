@@ -6,7 +6,9 @@ import type { PartitionEnds } from './types.ts';
 
 const createTimeoutMs = 15_000;
 /** How long a broker may need to hear of a topic that its controller has just created: about 15 s. */
-const leaderRetry = { attempts: 20, baseMs: 25, maxMs: 1_000 } as const;
+const leaderRetry = { attempts: 10, baseMs: 25, maxMs: 1_000 } as const;
+/** How long a partition may be without a leader when its ends are asked for: about 5 s. */
+const endsRetry = { attempts: 9, baseMs: 50, maxMs: 1_000 } as const;
 
 /**
  * Creates the topics that are missing and alters none: what differs in an existing one comes back as sentences.
@@ -23,7 +25,15 @@ export async function ensureTopics(
       if (existing.has(spec.name)) continue;
       if (await create(admin, spec)) created.push(spec.name);
     }
-    await retry(() => awaitLeaders(admin, table), leaderRetry);
+    // Every partition has a leader that answers for it; a producer that came earlier would be refused, and double its records.
+    await retry(
+      () =>
+        endsOf(
+          admin,
+          table.map(({ name }) => name),
+        ),
+      leaderRetry,
+    );
     const differences: string[] = [];
     for (const spec of table) {
       if (!created.includes(spec.name)) differences.push(...(await differencesOf(admin, spec)));
@@ -48,15 +58,6 @@ async function create(admin: Admin, { name, partitions, config }: TopicSpec): Pr
       },
     ],
   });
-}
-
-async function awaitLeaders(admin: Admin, table: readonly TopicSpec[]): Promise<void> {
-  const { topics } = await admin.fetchTopicMetadata({ topics: table.map(({ name }) => name) });
-  for (const { name, partitions } of topics) {
-    if (partitions.length === 0 || partitions.some(({ leader }) => leader < 0)) {
-      throw new Error(`topic ${name} has partitions without a leader: check that its brokers run`);
-    }
-  }
 }
 
 async function differencesOf(admin: Admin, { name, partitions, config }: TopicSpec): Promise<string[]> {
@@ -91,9 +92,29 @@ function leaderIsUnknown(error: unknown): boolean {
 export async function endsOf(admin: Admin, topics: readonly string[]): Promise<PartitionEnds[]> {
   const ends: PartitionEnds[] = [];
   for (const topic of topics) {
-    for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
+    // kafkajs gives up at once when a leader has just moved; every attempt reads the metadata anew.
+    const offsets = await retry(() => admin.fetchTopicOffsets(topic), { ...endsRetry, retryable: isRetriable }).catch(
+      (error: unknown) => {
+        throw isUnknownTopic(error)
+          ? new Error(`topic ${topic} does not exist: check TOPIC_PREFIX, or start the service that creates it`, {
+              cause: error,
+            })
+          : error;
+      },
+    );
+    for (const { partition, low, high } of offsets.toSorted((a, b) => a.partition - b.partition)) {
       ends.push({ topic, partition, low: Number(low), high: Number(high) });
     }
   }
   return ends;
+}
+
+function isRetriable(error: unknown): boolean {
+  return error instanceof kafkajs.KafkaJSError && error.retriable && !isUnknownTopic(error);
+}
+
+/** kafkajs has tried an unknown topic again by itself; its last word may be wrapped. */
+function isUnknownTopic(error: unknown): boolean {
+  const type: unknown = error instanceof Error && 'type' in error ? error.type : undefined;
+  return type === 'UNKNOWN_TOPIC_OR_PARTITION' || (error instanceof Error && isUnknownTopic(error.cause));
 }

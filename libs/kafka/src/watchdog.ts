@@ -8,26 +8,31 @@ const looksPerLimit = 10;
  */
 export class Watchdog {
   readonly #timer: NodeJS.Timeout;
+  readonly #lookMs: number;
   #quietLooks = 0;
-  #allowance = looksPerLimit;
 
-  constructor(stallMs: number, onStall: (error: StalledError) => void, describe: () => string) {
+  constructor(stallMs: number, onStall: (error: StalledError) => void) {
+    this.#lookMs = stallMs / looksPerLimit;
     this.#timer = setInterval(() => {
       this.#quietLooks += 1;
-      if (this.#quietLooks <= this.#allowance) return;
+      if (this.#quietLooks <= looksPerLimit) return;
       this.stop();
       onStall(
         new StalledError(
-          `no fetch from Kafka has completed for ${stallMs} ms (${describe()}): the process has to be restarted; if it happens again, check that the brokers answer`,
+          `no fetch from Kafka has completed for ${stallMs} ms: the process has to be restarted; if it happens again, check that the brokers answer`,
         ),
       );
-    }, stallMs / looksPerLimit);
-    this.#timer.unref();
+    }, this.#lookMs);
   }
 
   /** Something moved: a completed fetch, a heartbeat of a handler that waits for room, a joined group. */
   moved(): void {
     this.#quietLooks = 0;
+  }
+
+  /** Something began that may take `ms` longer than a fetch: the group waits for its slowest member. */
+  allow(ms: number): void {
+    this.#quietLooks = -Math.ceil(ms / this.#lookMs);
   }
 
   stop(): void {

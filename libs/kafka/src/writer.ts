@@ -1,4 +1,4 @@
-import { type Logger, sleep } from '@leakage/runtime';
+import { DeadlineError, type Logger, sleep, withDeadline } from '@leakage/runtime';
 import type { ConsumerMetrics, DropReason } from './consumer-metrics.ts';
 import { ConsumerError, messageOf, StalledError } from './errors.ts';
 import type { Intake, TakenBatch } from './intake.ts';
@@ -200,16 +200,12 @@ export class Writer<P> {
 }
 
 async function within<T>(work: Promise<T>, ms: number, what: string): Promise<T> {
-  const timer = new AbortController();
-  const late = sleep(ms, timer.signal).then(() => {
-    throw new StalledError(
-      `${what} took more than ${ms} ms: the database does not answer or the stage hangs; the process has to be restarted`,
-    );
-  });
   try {
-    return await Promise.race([work, late]);
-  } finally {
-    timer.abort();
-    late.catch(() => undefined);
+    return await withDeadline(work, ms, what);
+  } catch (error) {
+    if (!(error instanceof DeadlineError)) throw error;
+    throw new StalledError(
+      `${error.message}: the database does not answer or the stage hangs; the process has to be restarted`,
+    );
   }
 }

@@ -1,0 +1,71 @@
+import { expect, test } from 'vitest';
+import { LogLostError, LogReplacedError, OtherClusterError } from './errors.ts';
+import { fingerprintOf } from './fingerprint.ts';
+import { afterWitness, startingPoint } from './positions.ts';
+import type { KafkaRecord, StoredPosition } from './types.ts';
+
+const stored: StoredPosition = {
+  topic: 'calls',
+  partition: 3,
+  nextOffset: 100,
+  lastOffset: 98,
+  lastFingerprint: 7,
+  clusterId: 'one',
+};
+const log = { low: 0, high: 200, clusterId: 'one' };
+
+test('reading begins at the last record read, which proves that it is the same log', () => {
+  expect(startingPoint(stored, log)).toEqual({
+    seekTo: 98,
+    nextOffset: 100,
+    witness: { offset: 98, fingerprint: 7 },
+  });
+});
+
+test('without a last record, or when retention has removed it, reading begins at the position', () => {
+  const start = { seekTo: 100, nextOffset: 100, witness: null };
+  expect(startingPoint({ ...stored, lastOffset: null, lastFingerprint: null }, log)).toEqual(start);
+  expect(startingPoint(stored, { ...log, low: 99 })).toEqual(start);
+  expect(startingPoint(stored, { ...log, low: 100 })).toEqual(start);
+});
+
+test('a position at the very end of the log is fine', () => {
+  expect(startingPoint(stored, { ...log, high: 100 }).seekTo).toBe(98);
+});
+
+test('a position that Kafka no longer has is a loud stop that says where, what and what to do', () => {
+  const lost = () => startingPoint(stored, { ...log, low: 130 });
+  expect(lost).toThrow(LogLostError);
+  expect(lost).toThrow(/^calls\/3 continues at offset 100, but Kafka has removed everything below 130: restore/);
+});
+
+test('a log that ends below the position is another log', () => {
+  const replaced = () => startingPoint(stored, { ...log, high: 99 });
+  expect(replaced).toThrow(LogReplacedError);
+  expect(replaced).toThrow(/calls\/3 continues at offset 100, but its log ends at 99/);
+});
+
+test('the position of another cluster is refused before anything else is looked at', () => {
+  expect(() => startingPoint(stored, { low: 500, high: 600, clusterId: 'two' })).toThrow(OtherClusterError);
+});
+
+function recordAt(offset: number, value: string): KafkaRecord {
+  return { topic: 'calls', partition: 3, offset, timestampMs: 1, key: null, value: Buffer.from(value), headers: null };
+}
+
+test('the witness is thrown away and what follows it is kept', () => {
+  const first = recordAt(98, 'a');
+  const next = recordAt(100, 'b');
+  const witness = { offset: 98, fingerprint: fingerprintOf(first) };
+  expect(afterWitness(stored, witness, [first, next])).toEqual([next]);
+  expect(afterWitness(stored, witness, [first])).toEqual([]);
+});
+
+test('another record at the place of the witness, or at an offset that had none, means another log', () => {
+  const first = recordAt(98, 'a');
+  const witness = { offset: 98, fingerprint: fingerprintOf(first) };
+  expect(() => afterWitness(stored, witness, [recordAt(98, 'x')])).toThrow(LogReplacedError);
+  expect(() => afterWitness(stored, witness, [recordAt(99, 'a')])).toThrow(LogReplacedError);
+  expect(() => afterWitness(stored, witness, [])).toThrow(LogReplacedError);
+  expect(() => afterWitness(stored, witness, [first, recordAt(99, 'b')])).toThrow(LogReplacedError);
+});
