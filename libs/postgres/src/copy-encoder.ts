@@ -25,7 +25,7 @@ const MIN_INSTANT_MS = -210_866_803_200_000;
 const MAX_INSTANT_MS = 8_640_000_000_000_000;
 const DATE = /^(\d{4,7})-(\d\d)-(\d\d)$/;
 /** Longer strings go through Node's encoder; shorter ones are quicker byte by byte. */
-const SHORT_TEXT = 32;
+const SHORT_TEXT = 64;
 
 /**
  * Rows in the binary format of COPY, written by hand into buffers that are used again: values are in the order of

@@ -68,11 +68,6 @@ export class Pool implements Queryable, Part {
   async stop(): Promise<void> {
     await this.#pool.end();
   }
-
-  /** The same as `stop`, by pg's name. */
-  async end(): Promise<void> {
-    await this.stop();
-  }
 }
 
 export function createPool(o: PoolOptions): Pool {
