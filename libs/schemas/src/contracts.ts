@@ -2,7 +2,7 @@ import { callLog, digitalJourneyEvent, leakageChange, memberProfile } from './av
 import { AvroForm, type Writer } from './avro-form.ts';
 import type { CallLog, DigitalJourneyEvent, LeakageChange, MemberProfile } from './events.ts';
 import { decodeJson, encodeJson } from './json-form.ts';
-import { type AvroRecord, shapeOf } from './shape.ts';
+import { type AvroRecord, type Field, shapeOf } from './shape.ts';
 import type { Source } from './topics.ts';
 
 /**
@@ -35,6 +35,8 @@ export interface Contract<T> {
   source: Source;
   /** The id that `encode` writes. */
   schemaId: number;
+  /** Name and kind of every field, in the order of the schema. */
+  fields: readonly Pick<Field, 'name' | 'kind'>[];
   /** Avro in Confluent's wire format. Throws a TypeError for what the schema cannot represent. */
   encode(event: T): Buffer;
   encodeJson(event: T): Buffer;
@@ -58,6 +60,7 @@ export function createContract<T extends object>(o: {
   return {
     source: o.source,
     schemaId: o.reader.id,
+    fields: shape.fields,
     encode: (event) => avro.encode(event),
     encodeJson: (event) => encodeJson(shape, event as Record<string, unknown>),
     decode(value) {

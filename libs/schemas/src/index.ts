@@ -8,5 +8,6 @@ export type {
   MemberProfile,
 } from './events.ts';
 export { dateOfDays, daysOfDate, isInstantInRange, parseInstant } from './instants.ts';
+export type { Kind } from './shape.ts';
 export { shardOf } from './shard.ts';
 export { PARTITIONS, SOURCES, type Source, sourceOfTopic, type TopicSpec, topicName, topicTable } from './topics.ts';

@@ -1,0 +1,72 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { readEnvironment } from '@leakage/runtime';
+import type { Command } from 'commander';
+import { CommandError } from '../command-error.ts';
+import { kafkaAddress } from '../connect.ts';
+
+const projectFolder = join(import.meta.dirname, '..', '..', '..');
+
+/** Flags, and the settings of the generator that they set. */
+const flags = [
+  ['--preset <name>', 'PRESET', 'small, standard, full or parity'],
+  ['--seed <n>', 'SEED', 'the same seed gives the same world'],
+  ['--members <n>', 'NUM_MEMBERS', 'members'],
+  ['--digital-journeys <n>', 'NUM_DIGITAL_JOURNEYS', 'digital events a day'],
+  ['--calls <n>', 'NUM_CALLS', 'leakage calls a day'],
+  ['--history-days <n>', 'HISTORY_DAYS', 'complete days before the live stream'],
+  ['--anchor-date <date>', 'ANCHOR_DATE', 'last day of the history (default: yesterday)'],
+  ['--speed <n>', 'SPEED', 'simulated seconds in a second after the anchor date'],
+  ['--output-path <folder>', 'OUTPUT_PATH', 'folder of the truth file and of the state'],
+  ['--time-zone <name>', 'TIME_ZONE', 'where days begin'],
+] as const;
+
+const camelCase = (flag: string): string =>
+  flag
+    .replace(/^--/, '')
+    .replace(/ .*$/, '')
+    .replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+
+export function register(program: Command): void {
+  const command = program
+    .command('generate')
+    .summary('publish an invented world: members, journeys, calls')
+    .description(
+      'Runs the generator: a seeded world, spoiled on purpose, as history and then as a live stream until Ctrl-C. Started ' +
+        'again it goes on where it stopped. All its settings: npx node services/generator/src/main.ts --help',
+    );
+  for (const [flag, , help] of flags) command.option(flag, help);
+  command
+    .option('--history-only', 'end when the history is published')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ npx leakage generate\n  $ npx leakage generate --preset standard --history-days 42 --history-only',
+    )
+    .action(generate);
+}
+
+async function generate(options: Readonly<Record<string, string | true | undefined>>): Promise<void> {
+  kafkaAddress(); // says in one sentence when nobody knows where Kafka is
+  const env: Record<string, string | undefined> = {
+    ...readEnvironment(),
+    METRICS_PORT: process.env.METRICS_PORT ?? '0',
+  };
+  for (const [flag, variable] of flags) {
+    const value = options[camelCase(flag)];
+    if (typeof value === 'string') env[variable] = value;
+  }
+  if (options.historyOnly === true) env.LIVE = 'false';
+  const child = spawn(process.execPath, [join(projectFolder, 'services', 'generator', 'src', 'main.ts')], {
+    env,
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  // On a terminal both get the Ctrl-C; a signal to this process alone is passed on.
+  const pass = (signal: NodeJS.Signals): void => {
+    if (!process.stdin.isTTY) child.kill(signal);
+  };
+  process.on('SIGINT', pass).on('SIGTERM', () => child.kill('SIGTERM'));
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  if (code === 2) throw new CommandError('The generator does not accept these settings.', 2);
+  if (code !== 0) throw new CommandError(`The generator ended with ${signal ?? `code ${code}`}.`);
+}
