@@ -1,28 +1,19 @@
-import { kafkaSettings, loadSettings, type SettingsOf, schemaSettings, setting } from '@leakage/runtime';
+import {
+  apiSettings,
+  databaseSettings,
+  kafkaSettings,
+  loadSettings,
+  optional,
+  type SettingsOf,
+  schemaSettings,
+} from '@leakage/runtime';
 
 const spec = {
-  kafkaBrokers: setting.list({
-    env: 'KAFKA_BROKERS',
-    pattern: /^(?:\[[0-9a-fA-F:]+\]|[^\s:,/]+):\d{1,5}$/,
-    kind: 'a list of host:port, separated by commas',
-    help: 'Kafka to use instead of one of our own.',
-  }),
-  databaseUrl: setting.url({
-    env: 'DATABASE_URL',
-    secret: true,
-    protocols: ['postgres', 'postgresql'],
-    help: 'Postgres 18 to use instead of one of our own.',
-  }),
+  kafkaBrokers: optional(kafkaSettings.kafkaBrokers),
+  databaseUrl: optional(databaseSettings.databaseUrl),
   topicPrefix: kafkaSettings.topicPrefix,
   goldSchema: schemaSettings.goldSchema,
-  apiHost: setting.string({ env: 'API_HOST', default: '127.0.0.1', help: 'Address on which the api listens.' }),
-  apiPort: setting.integer({
-    env: 'API_PORT',
-    default: 8080,
-    min: 0,
-    max: 65_535,
-    help: 'Port on which the api listens; another one is taken when it is not free.',
-  }),
+  ...apiSettings,
 };
 
 export type UpSettings = SettingsOf<typeof spec>;

@@ -63,13 +63,38 @@ export const schemaSettings = {
     env: 'SILVER_SCHEMA',
     default: 'silver',
     ...schemaName,
-    help: 'Schema of facts; generation n lives in <name>_<n>.',
+    help: 'Schema of facts; generation n lives in this name followed by _n.',
   }),
   goldSchema: setting.string({
     env: 'GOLD_SCHEMA',
     default: 'gold',
     ...schemaName,
-    help: 'Schema of figures; generation n lives in <name>_<n>.',
+    help: 'Schema of figures; generation n lives in this name followed by _n.',
+  }),
+};
+
+export const generationSettings = {
+  generation: setting.integer({
+    env: 'GENERATION',
+    default: 1,
+    min: 1,
+    max: 999_999,
+    help: 'The generation of silver and gold that a process works on; a new number begins a new one with the rules set.',
+  }),
+};
+
+export const apiSettings = {
+  apiHost: setting.string({
+    env: 'API_HOST',
+    default: '127.0.0.1',
+    help: 'Address on which the api listens. Single members are shown on loopback only, whatever this says.',
+  }),
+  apiPort: setting.integer({
+    env: 'API_PORT',
+    default: 8080,
+    min: 0,
+    max: 65_535,
+    help: 'Port on which the api listens; 0 takes any free port.',
   }),
 };
 

@@ -1,7 +1,9 @@
 export {
+  apiSettings,
   type CommonSettings,
   commonSettings,
   databaseSettings,
+  generationSettings,
   kafkaSettings,
   type LogLevel,
   logLevels,
@@ -23,6 +25,7 @@ export { type Counter, type Gauge, type Histogram, type MetricOptions, Metrics }
 export { runService, type ServiceContext, type ServiceOptions } from './service.ts';
 export {
   loadSettings,
+  optional,
   type Setting,
   type SettingRow,
   SettingsError,

@@ -183,6 +183,11 @@ function choice<const V extends string>(values: readonly V[], options: Given<V> 
 /** The kinds of settings. Without `default` and `required: true` a setting may be undefined. */
 export const setting = { string, integer, decimal, boolean, choice, url, list };
 
+/** The same variable where a program can do without it. */
+export function optional<T>(one: Setting<T>): Setting<T | undefined> {
+  return { ...one, required: false, defaultText: undefined, fallback: undefined };
+}
+
 /**
  * Reads every setting of a spec. Without `env`: the process's environment, completed from the local stack's file.
  * An empty variable counts as not set. Throws one SettingsError that lists all problems.

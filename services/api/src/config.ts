@@ -1,22 +1,18 @@
-import { databaseSettings, kafkaSettings, type SettingsOf, schemaSettings, setting } from '@leakage/runtime';
+import {
+  apiSettings,
+  databaseSettings,
+  kafkaSettings,
+  type SettingsOf,
+  schemaSettings,
+  setting,
+} from '@leakage/runtime';
 
 export const settings = {
   ...databaseSettings,
   ...kafkaSettings,
   silverSchema: schemaSettings.silverSchema,
   goldSchema: schemaSettings.goldSchema,
-  apiHost: setting.string({
-    env: 'API_HOST',
-    default: '127.0.0.1',
-    help: 'Address on which the api listens. Single members are shown on loopback only, whatever this says.',
-  }),
-  apiPort: setting.integer({
-    env: 'API_PORT',
-    default: 8080,
-    min: 0,
-    max: 65_535,
-    help: 'Port on which the api listens; 0 takes any free port.',
-  }),
+  ...apiSettings,
   pseudonymKey: setting.string({
     env: 'PSEUDONYM_KEY',
     secret: true,
@@ -27,3 +23,5 @@ export const settings = {
 };
 
 export type Settings = SettingsOf<typeof settings>;
+
+export const metricsPort = 9105;

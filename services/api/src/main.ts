@@ -3,7 +3,7 @@ import { dataDirectory, runService, type ServiceContext } from '@leakage/runtime
 import { topicTable } from '@leakage/schemas';
 import { createApp } from './app.ts';
 import { auditStore } from './audit-store.ts';
-import { type Settings, settings } from './config.ts';
+import { metricsPort, type Settings, settings } from './config.ts';
 import { goldStore } from './gold-store.ts';
 import { pipelineStore } from './pipeline-store.ts';
 import { keyOfFolder, pseudonyms } from './pseudonym.ts';
@@ -13,7 +13,7 @@ import { topicEnds } from './topic-ends.ts';
 await runService<Settings>({
   name: 'api',
   help: 'Serves gold, the timeline of a member and the state of the pipeline as JSON.',
-  metricsPort: 9105,
+  metricsPort,
   settings,
   start: async (context) => {
     const { settings: its, log } = context;

@@ -1,16 +1,10 @@
-import { databaseSettings, type SettingsOf, schemaSettings, setting } from '@leakage/runtime';
+import { databaseSettings, generationSettings, type SettingsOf, schemaSettings, setting } from '@leakage/runtime';
 
 export const settings = {
   ...databaseSettings,
   silverSchema: schemaSettings.silverSchema,
   goldSchema: schemaSettings.goldSchema,
-  generation: setting.integer({
-    env: 'GENERATION',
-    default: 1,
-    min: 1,
-    max: 999_999,
-    help: 'Which generation of silver is folded into which generation of gold.',
-  }),
+  ...generationSettings,
   costPerCall: setting.decimal({
     env: 'COST_PER_CALL',
     default: 8,

@@ -1,5 +1,6 @@
 import {
   databaseSettings,
+  generationSettings,
   kafkaSettings,
   type SettingsOf,
   schemaSettings,
@@ -34,13 +35,7 @@ export const settings = {
   ...kafkaSettings,
   ...ruleSettings,
   silverSchema: schemaSettings.silverSchema,
-  generation: setting.integer({
-    env: 'GENERATION',
-    default: 1,
-    min: 1,
-    max: 1_000_000,
-    help: 'The generation that this process works on; a new number begins a new one with the rules set.',
-  }),
+  ...generationSettings,
   batchRecordsMax: setting.integer({
     env: 'SILVER_BATCH_RECORDS',
     default: 10_000,
