@@ -36,6 +36,8 @@ export async function inSnapshot<T>(pool: Pool, read: (snapshot: Snapshot) => Pr
 }
 
 async function readActive<T>(tx: Queryable, read: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+  // The views are wide and their tables small: compiling a plan would take longer than any plan.
+  await tx.query('set local jit = off');
   const generation = await activeGeneration(tx);
   if (generation === null) throw new NoGenerationError();
   return await read({ tx, generation });
