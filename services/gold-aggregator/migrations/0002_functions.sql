@@ -3,7 +3,8 @@
 -- Up Migration
 
 -- The generation's clock. as_of: the smaller of the two watermarks; where changes wait to be folded, that of the last fold
--- which left none, so that a gold that stands still never calls days complete that it has not seen.
+-- which left none, so that a gold that stands still never calls days complete that it has not seen. The limit tells the
+-- planner what the table cannot: there is one row (without it a plan of a view expects billions and is slow).
 create function clock()
 returns table (time_zone text, journey_types jsonb, repeat_scope text, as_of timestamptz, today date, first_day date,
   last_complete_day date, folded_at timestamptz)
@@ -18,7 +19,7 @@ begin atomic
                          case when w.folded and w.digital is not null and w.calls is not null then least(w.digital, w.calls)
                               when not w.folded and t.wm_digital is not null and t.wm_calls is not null
                               then least(t.wm_digital, t.wm_calls) end as as_of
-                    from this_generation t
+                    from (select * from this_generation limit 1) t
                     join ops.generation g on g.id = t.id
                    cross join lateral
                          (select max(s.wm_digital) as digital, max(s.wm_calls) as calls,
