@@ -7,7 +7,7 @@ import { BatchEncoder } from './staging.ts';
 import { FakeTopics, prepareOptions, type SentRecord } from './testing/delivery.ts';
 import { MemorySilver } from './testing/memory-silver.ts';
 import { naiveSilver } from './testing/naive-model.ts';
-import { judged, type VectorStep, vector, vectors, withoutShard } from './testing/vectors.ts';
+import { expectedState, stateOf, vector, vectors } from './testing/vectors.ts';
 import { comparableNaive, comparableSilver, cut, NAIVE_RULES, worlds } from './testing/worlds.ts';
 
 const options = prepareOptions();
@@ -25,29 +25,10 @@ class Rule {
     const chunks = this.#topics.deliver(records.map((record) => this.#topics.send(record)));
     return await this.silver.apply(await prepareBatch(chunks, options, this.#encoder));
   }
-}
 
-type Row = Readonly<Record<string, unknown>>;
-
-/** Rows and their columns in one order. */
-function ordered(rows: readonly Row[]): Row[] {
-  return rows
-    .map((row): Row => Object.fromEntries(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1))))
-    .sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
-}
-
-function stateOf({ silver }: Rule) {
-  return {
-    facts: ordered([...silver.facts.values()].map((fact) => judged({ ...fact }))),
-    journeys: ordered([...silver.outcomes.values()].map((outcome) => withoutShard({ ...outcome }))),
-  };
-}
-
-function expectedState(...steps: readonly VectorStep[]) {
-  return {
-    facts: ordered(steps.flatMap((step) => step.facts)),
-    journeys: ordered(steps.flatMap((step) => step.journeys)),
-  };
+  state() {
+    return stateOf(this.silver.facts.values(), this.silver.outcomes.values());
+  }
 }
 
 describe('the rule on the shared vectors', () => {
@@ -55,7 +36,7 @@ describe('the rule on the shared vectors', () => {
     const rule = new Rule();
     for (const step of vector(name).steps) {
       const changed = await rule.take(step.records);
-      expect(stateOf(rule)).toEqual(expectedState(step));
+      expect(rule.state()).toEqual(expectedState(step));
       expect(changed.sort()).toEqual((step.changedCalls ?? changed).toSorted());
     }
   });
@@ -65,7 +46,7 @@ describe('the rule on the shared vectors', () => {
     for (const { steps } of vectors)
       for (const step of steps) for (const record of step.records) await rule.take([record]);
     const finals = vectors.flatMap(({ steps }) => steps.at(-1) ?? []);
-    expect(stateOf(rule)).toEqual(expectedState(...finals));
+    expect(rule.state()).toEqual(expectedState(...finals));
   });
 
   it('T-ATT: the totals of the specification', async () => {
@@ -102,7 +83,7 @@ describe('the rule on the shared vectors', () => {
         fc.asyncProperty(arrivals, async (batches) => {
           const rule = new Rule();
           for (const batch of batches) await rule.take(batch);
-          expect(stateOf(rule)).toEqual(expected);
+          expect(rule.state()).toEqual(expected);
         }),
         { numRuns: 200 },
       );

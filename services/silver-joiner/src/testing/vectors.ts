@@ -1,5 +1,6 @@
 import { contracts } from '@leakage/schemas';
 import vectorFile from '../../../../tests/fixtures/leakage-vectors.json' with { type: 'json' };
+import type { CallFact, JourneyOutcome } from '../domain/types.ts';
 import type { SentRecord } from './delivery.ts';
 
 type Row = Readonly<Record<string, unknown>>;
@@ -110,13 +111,35 @@ export function vector(name: string): Vector {
 }
 
 /** A fact in the fixture's terms: what the rules decide, with the view's minutes. */
-export function judged(fact: Row): Row {
-  const { shard: _, call_reason: __, sentiment_e4: ___, handle_time_seconds: ____, ...rest } = fact;
-  const ms = fact.time_to_call_ms;
-  return { ...rest, time_to_call_minutes: typeof ms === 'number' ? (Math.round(ms / 6_000) / 10).toFixed(1) : null };
+function judged({ shard, call_reason, sentiment_e4, handle_time_seconds, ...rest }: CallFact): Row {
+  const ms = rest.time_to_call_ms;
+  return { ...rest, time_to_call_minutes: ms === null ? null : (Math.round(ms / 6_000) / 10).toFixed(1) };
 }
 
-export function withoutShard(outcome: Row): Row {
-  const { shard: _, ...rest } = outcome;
-  return rest;
+/** Rows and their columns in one order. */
+function ordered(rows: readonly Row[]): Row[] {
+  return rows
+    .map((row): Row => Object.fromEntries(Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1))))
+    .sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+}
+
+export interface VectorState {
+  readonly facts: readonly Row[];
+  readonly journeys: readonly Row[];
+}
+
+/** What silver holds, in the fixture's terms. */
+export function stateOf(facts: Iterable<CallFact>, outcomes: Iterable<JourneyOutcome>): VectorState {
+  return {
+    facts: ordered([...facts].map(judged)),
+    journeys: ordered([...outcomes].map(({ shard, ...rest }): Row => rest)),
+  };
+}
+
+/** What silver should hold after these steps, each the last one of its vector. */
+export function expectedState(...steps: readonly VectorStep[]): VectorState {
+  return {
+    facts: ordered(steps.flatMap((step) => step.facts)),
+    journeys: ordered(steps.flatMap((step) => step.journeys)),
+  };
 }
