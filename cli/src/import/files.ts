@@ -94,6 +94,6 @@ function checkColumns(source: Source, columns: readonly string[], fail: (why: st
   if (missing.length === 0) return;
   const hint = columns.length === 1 && /[;\t|]/.test(columns[0] ?? '') ? ' Columns are separated by commas.' : '';
   fail(
-    `the column${missing.length > 1 ? 's' : ''} ${missing.join(', ')} is missing; found: ${columns.join(', ')}.${hint}`,
+    `${missing.length > 1 ? 'these columns are' : 'this column is'} missing: ${missing.join(', ')}; found: ${columns.join(', ')}.${hint}`,
   );
 }

@@ -42,8 +42,8 @@ export function silverLines(silver: SilverOutcome): string[] {
         ]
       : []),
     ...silver.reasons.map(
-      ({ reason, records, example }) =>
-        `  ${whole.format(records)} x ${reason}${example === null ? '' : `, such as ${example}`}`,
+      ({ source, reason, records, example }) =>
+        `  ${whole.format(records)} x ${reason} in ${source}${example === null ? '' : `, such as ${example}`}`,
     ),
   ];
 }
