@@ -59,7 +59,11 @@ const instant = fc.oneof(
 const date = fc
   .date({ min: new Date('0001-01-01T00:00:00Z'), max: new Date('9999-12-31T00:00:00Z'), noInvalidDate: true })
   .map((d) => d.toISOString().slice(0, 10));
-const json = fc.jsonValue().filter((value) => value !== null);
+// JSON has no -0.
+const json = fc
+  .jsonValue()
+  .map((value): unknown => JSON.parse(JSON.stringify(value)))
+  .filter((value) => value !== null);
 const orNull = <T>(value: fc.Arbitrary<T>) => fc.option(value, { freq: 8, nil: null });
 const row = fc.tuple(
   orNull(text),
@@ -92,13 +96,7 @@ test('every row that is copied comes back as it was', { timeout: 120_000 }, asyn
 });
 
 function asStored(value: unknown): unknown {
-  if (value instanceof Uint8Array) return Buffer.from(value);
-  if (Array.isArray(value)) return value.map(asStored);
-  if (typeof value === 'object' && value !== null) {
-    return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, asStored(entry)]));
-  }
-  // JSON has no -0; float8 has one.
-  return value;
+  return value instanceof Uint8Array ? Buffer.from(value) : value;
 }
 
 test('Postgres reads an instant as the same instant, to the microsecond', async () => {

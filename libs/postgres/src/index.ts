@@ -1,5 +1,4 @@
-export type { Guards, QueryAnswer, Queryable } from './connection.ts';
-export { Connection } from './connection.ts';
+export type { Connection, Guards, QueryAnswer, Queryable } from './connection.ts';
 export { CopyEncoder, type CopyType } from './copy-encoder.ts';
 export type { CopySource } from './copy-in.ts';
 export { CommitUnknownError, isTransient, PositionMovedError, RolledBackError, sqlState } from './errors.ts';
