@@ -1,8 +1,9 @@
 import { type OracleReport, runOracle } from '@leakage/oracle';
-import { activeGeneration, type Connection, createPool, lockShards, type Pool, sqlState } from '@leakage/postgres';
+import { type Connection, createPool, lockShards, type Pool, sqlState } from '@leakage/postgres';
 import { sleep } from '@leakage/runtime';
 import { CommandError } from './command-error.ts';
 import { quietLogger } from './connect.ts';
+import { existingGeneration } from './generation.ts';
 
 export interface VerifyOptions {
   databaseUrl: string;
@@ -186,18 +187,6 @@ const cannotCatchUp = (behind: Behind) =>
 
 const nothingToVerify = (generation: number) =>
   `There is no generation ${generation} in this database: silver-joiner has never run on it (npm start does it all).`;
-
-/** The wanted generation, else the active one, or a CommandError that says that there is nothing to verify. */
-export async function existingGeneration(pool: Pool, wanted?: number): Promise<number> {
-  const { rows } = await pool.query<{ there: boolean }>(`select to_regclass('ops.generation') is not null as there`);
-  const generation = rows[0]?.there === true ? (wanted ?? (await activeGeneration(pool))) : null;
-  if (generation === null) {
-    throw new CommandError(
-      'Nothing to verify: this database holds no generation of silver yet. Start the pipeline with npm start.',
-    );
-  }
-  return generation;
-}
 
 async function countRecords(reader: Connection, generation: number): Promise<number> {
   const { rows } = await reader.query<{ records: number }>(

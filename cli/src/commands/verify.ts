@@ -1,9 +1,10 @@
 import { loadSettings, readEnvironment, schemaSettings } from '@leakage/runtime';
 import { type Command, InvalidArgumentError } from 'commander';
 import { databaseUrl, withDatabase } from '../connect.ts';
+import { existingGeneration } from '../generation.ts';
 import { openScreen } from '../up/screen.ts';
 import { verifyLines, withoutMembers } from '../verify/report.ts';
-import { existingGeneration, verifyPipeline } from '../verify.ts';
+import { verifyPipeline } from '../verify.ts';
 
 interface VerifyCommandOptions {
   readonly json?: true;
