@@ -5,7 +5,7 @@ import type { Compression, OutgoingRecord, PublishedRange, Publisher, PublisherO
 /** kafkajs makes one record batch per partition and send, and a broker refuses batches above 1 MiB (message.max.bytes). */
 const sendBytesMax = 900_000;
 /** kafkajs' grouping by partition is quadratic in this. */
-const sendRecordsMax = 4_000;
+const sendRecordsMax = 2_000;
 const recordOverheadBytes = 70;
 const sendTimeoutMs = 30_000;
 /** How often the part of a send that nobody acknowledged is sent again. */
@@ -20,6 +20,8 @@ const codecOf: Readonly<Record<Compression, CompressionTypes>> = {
   lz4: kafkajs.CompressionTypes.LZ4,
   zstd: kafkajs.CompressionTypes.ZSTD,
 };
+
+const noHeaders = {};
 
 /** A message with its topic; the partitioner writes its choice into it, so that a retry cannot choose differently. */
 interface Outgoing extends Message {
@@ -120,10 +122,9 @@ async function sendAll(
   records: readonly OutgoingRecord[],
 ): Promise<PublishedRange[]> {
   const ranges: PublishedRange[] = [];
-  let open: Outgoing[] = records.map((record) => ({
-    ...record,
-    headers: record.headers === undefined ? {} : { ...record.headers },
-  }));
+  let open: Outgoing[] = records.map(({ topic, key, value, headers, partition }) => {
+    return { topic, key, value, partition, headers: headers === undefined ? noHeaders : { ...headers } };
+  });
   for (let attempt = 0; attempt <= resendsMax; attempt += 1) {
     const answers = await producer.sendBatch({
       acks: -1,
@@ -158,13 +159,12 @@ export function settle(
   sent: readonly Outgoing[],
   answers: readonly RecordMetadata[],
 ): { acknowledged: PublishedRange[]; missing: Outgoing[] } {
-  const counts = new Map<string, number>();
+  const counts = new Map<string, Map<number | undefined, number>>();
   for (const { topic, partition } of sent) {
-    const key = partitionKey(topic, partition);
-    counts.set(key, (counts.get(key) ?? 0) + 1);
+    const ofTopic = counts.get(topic) ?? new Map<number | undefined, number>();
+    counts.set(topic, ofTopic.set(partition, (ofTopic.get(partition) ?? 0) + 1));
   }
   const acknowledged: PublishedRange[] = [];
-  const answered = new Set<string>();
   for (const { topicName: topic, partition, errorCode, baseOffset } of answers) {
     const firstOffset = Number(baseOffset ?? Number.NaN);
     if (errorCode !== 0 || !(firstOffset >= 0)) {
@@ -172,12 +172,13 @@ export function settle(
         `Kafka refused records for ${topic}/${partition} (error code ${errorCode}, offset ${baseOffset}): look the code up in Kafka's protocol guide, then publish the batch again`,
       );
     }
-    const key = partitionKey(topic, partition);
-    answered.add(key);
-    const lastOffset = firstOffset + (counts.get(key) ?? 0) - 1;
-    acknowledged.push({ topic, partition, firstOffset, lastOffset });
+    const count = counts.get(topic)?.get(partition);
+    if (count === undefined) continue;
+    counts.get(topic)?.delete(partition);
+    acknowledged.push({ topic, partition, firstOffset, lastOffset: firstOffset + count - 1 });
   }
-  return { acknowledged, missing: sent.filter((m) => !answered.has(partitionKey(m.topic, m.partition))) };
+  const open = [...counts.values()].some((ofTopic) => ofTopic.size > 0);
+  return { acknowledged, missing: open ? sent.filter((m) => counts.get(m.topic)?.has(m.partition)) : [] };
 }
 
 function partitionKey(topic: string, partition: number | undefined): string {
