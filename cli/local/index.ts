@@ -1,7 +1,8 @@
 import { type DataFolder, openDataFolder } from './data-folder.ts';
-import { type LocalServer, startKafka, stopKafkaLeftover } from './kafka-server.ts';
+import { type LocalServer, startKafka } from './kafka-server.ts';
+import { stopLeftovers } from './leftovers.ts';
 import { freePorts } from './ports.ts';
-import { startPostgres, stopPostgresLeftover } from './postgres-server.ts';
+import { startPostgres } from './postgres-server.ts';
 
 export type { DataFolder } from './data-folder.ts';
 export { folderCanBeWritten, holderOf, replaceFile } from './data-folder.ts';
@@ -11,7 +12,7 @@ export { freePorts, isFree } from './ports.ts';
 export { postgresMayRun } from './postgres-account.ts';
 export { postgresBinaries } from './postgres-binaries.ts';
 export { Problem } from './problem.ts';
-export { type Ending, launch, type ServerProcess, type StopStep, stopLeftover } from './server-process.ts';
+export { type Ending, launch, type ServerProcess, type StopStep } from './server-process.ts';
 
 export interface LocalStackOptions {
   readonly dataDir: string;
@@ -20,6 +21,8 @@ export interface LocalStackOptions {
   readonly databaseUrl?: string | undefined;
   /** Forgets the data of an earlier start first. */
   readonly empty?: boolean;
+  /** For tests: starts sooner and is slower afterwards. */
+  readonly shortLived?: boolean;
   /** Hears what is being done, a line at a time. */
   readonly say?: (line: string) => void;
   /** Gives the start up: what has been started by then is stopped, and the start fails with the signal's reason. */
@@ -43,8 +46,7 @@ export async function startLocalStack(o: LocalStackOptions): Promise<LocalStack>
   const say = o.say ?? (() => undefined);
   const folder = openDataFolder(o.dataDir);
   try {
-    const leftovers = await Promise.all([stopPostgresLeftover(folder), stopKafkaLeftover(folder)]);
-    if (leftovers.includes(true)) say('Stopped the servers that an earlier, killed start had left running');
+    if (await stopLeftovers(folder)) say('Stopped what an earlier, killed start had left running');
     if (o.empty) folder.forget();
     const servers = await startServers(folder, o, say);
     return stackOf(folder, o, servers);
@@ -65,7 +67,7 @@ async function startServers(folder: DataFolder, o: LocalStackOptions, say: (line
   const [kafkaPort = 0, kafkaController = 0, postgresPort = 0] = await freePorts(wishes);
   const ports = { kafka: kafkaPort, kafkaController, postgres: postgresPort };
   const [kafka, postgres] = await Promise.allSettled([
-    o.brokers ? null : startKafka({ folder, ports, say, signal: o.signal }),
+    o.brokers ? null : startKafka({ folder, ports, say, signal: o.signal, shortLived: o.shortLived }),
     o.databaseUrl ? null : startPostgres({ folder, ports, say, signal: o.signal }),
   ]);
   folder.remember(ports);

@@ -17,7 +17,7 @@ import type { DataFolder } from './data-folder.ts';
 import { findMaven } from './java.ts';
 import { Problem } from './problem.ts';
 import { identityOf } from './process-identity.ts';
-import { launch, type StopStep, stopLeftover } from './server-process.ts';
+import { launch, type StopStep } from './server-process.ts';
 
 export const kafkaVersion = '4.3.1';
 const fetchDeadlineMs = 600_000;
@@ -52,11 +52,6 @@ export async function kafkaJars({ folder, say, signal }: FetchOptions): Promise<
     rmSync(unfinished, { recursive: true, force: true });
   }
   return jars;
-}
-
-/** A Maven that an earlier, killed start left behind. */
-export function stopMavenLeftover(folder: DataFolder): Promise<boolean> {
-  return stopLeftover('Maven', recordFile(folder), stopSteps);
 }
 
 interface FetchOptions {

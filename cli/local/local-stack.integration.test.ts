@@ -8,7 +8,7 @@ import { createKafkaClient, ensureTopics } from '@leakage/kafka';
 import { createPool } from '@leakage/postgres';
 import { createLogger } from '@leakage/runtime';
 import { eventually } from '@leakage/testing';
-import { afterAll, afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test, vi } from 'vitest';
 import { holderOf, type LocalStack, startLocalStack } from './index.ts';
 import { identityOf, isAlive } from './process-identity.ts';
 
@@ -16,6 +16,9 @@ import { identityOf, isAlive } from './process-identity.ts';
 const withoutKafka = { brokers: '127.0.0.1:9' };
 const log = createLogger({ service: 'testing', level: 'error' });
 const holderScript = fileURLToPath(new URL('./fixtures/hold-stack.ts', import.meta.url));
+// A JVM that starts beside everything else that the machine is doing takes its time.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
+
 const folders: string[] = [];
 const stacks: LocalStack[] = [];
 const children: ChildProcess[] = [];
@@ -36,7 +39,7 @@ function newFolder(): string {
 
 async function start(dataDir: string, given: { brokers?: string; databaseUrl?: string } = {}) {
   const said: string[] = [];
-  const stack = await startLocalStack({ dataDir, ...given, say: (line) => said.push(line) });
+  const stack = await startLocalStack({ dataDir, ...given, shortLived: true, say: (line) => said.push(line) });
   stacks.push(stack);
   return { stack, said };
 }
@@ -114,7 +117,7 @@ test.each([
   expect(pids).not.toEqual([]);
   expect(holderOf(folder)).toBe(holder.child.pid);
   holder.child.kill(signal);
-  await eventually(() => holder.child.exitCode !== null, { what: 'the end of the parent' });
+  await eventually(() => holder.child.exitCode !== null, { what: 'the end of the parent', withinMs: 120_000 });
   for (const pid of pids) expect(identityOf(pid)).toBeNull();
   expect(holderOf(folder)).toBeNull();
   for (const name of ['kafka.json', 'postgres.json']) expect(existsSync(join(folder, 'run', name))).toBe(false);

@@ -19,10 +19,10 @@ import { type PostgresBinaries, postgresBinaries } from './postgres-binaries.ts'
 import { machineSize, postgresSettings } from './postgres-settings.ts';
 import { codeOf, Problem, reasonOf } from './problem.ts';
 import { run } from './run-command.ts';
-import { launch, type ServerProcess, type StopStep, stopLeftover } from './server-process.ts';
+import { launch, type ServerProcess, type StopStep } from './server-process.ts';
 
 /** Fast shutdown, which writes a checkpoint; then immediate, after which the next start recovers from the log. */
-const stopSteps: readonly StopStep[] = [
+export const postgresStopSteps: readonly StopStep[] = [
   ['SIGINT', 30_000],
   ['SIGQUIT', 10_000],
 ];
@@ -31,10 +31,6 @@ const major = '18';
 const database = 'main';
 
 const recordFile = (folder: DataFolder) => join(folder.run, 'postgres.json');
-
-export function stopPostgresLeftover(folder: DataFolder): Promise<boolean> {
-  return stopLeftover('Postgres', recordFile(folder), stopSteps);
-}
 
 /** A real Postgres 18 with the database `main`, listening on 127.0.0.1 only, behind a password made for this folder. */
 export async function startPostgres({ folder, ports, say, signal }: StartOptions): Promise<LocalServer> {
@@ -68,14 +64,14 @@ export async function startPostgres({ folder, ports, say, signal }: StartOptions
   try {
     await untilReady({ server, cluster, signal, log: () => readFileSync(log).subarray(logStart).toString('utf8') });
   } catch (error) {
-    await server.stop(stopSteps);
+    await server.stop(postgresStopSteps);
     throw error;
   }
   return {
     url: `postgres://postgres:${password}@127.0.0.1:${ports.postgres}/${database}`,
     pid: server.pid,
     ended: server.ended,
-    stop: () => server.stop(stopSteps),
+    stop: () => server.stop(postgresStopSteps),
   };
 }
 

@@ -6,10 +6,11 @@ import * as compareNaive from './commands/compare-naive.ts';
 import * as doctor from './commands/doctor.ts';
 import * as generate from './commands/generate.ts';
 import * as importFiles from './commands/import.ts';
+import * as status from './commands/status.ts';
 import * as up from './commands/up.ts';
 import * as verify from './commands/verify.ts';
 
-const commands = [up, doctor, importFiles, generate, verify, compareNaive];
+const commands = [up, doctor, importFiles, generate, status, verify, compareNaive];
 
 /** Runs one command; the exit code is 0 done, 1 failed, 2 wrong usage, 3 a check says no. */
 export async function main(argv: readonly string[]): Promise<void> {

@@ -12,8 +12,7 @@ const pipeline = [
 ] as const;
 const generator = ['generator', 9100] as const;
 
-export const serviceNames: readonly string[] = [...pipeline, generator].map(([name]) => name);
-export const projectFolder = join(import.meta.dirname, '..', '..', '..');
+const projectFolder = join(import.meta.dirname, '..', '..', '..');
 
 export interface RunningService {
   readonly service: SupervisedService;

@@ -1,14 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  type DataFolder,
-  type Ending,
-  launch,
-  type ServerProcess,
-  type StopStep,
-  stopLeftover,
-} from '../../local/index.ts';
+import { type DataFolder, type Ending, launch, type ServerProcess, type StopStep } from '../../local/index.ts';
 
 export interface ServicePlan {
   readonly name: string;
@@ -43,11 +36,6 @@ const stopSteps: readonly StopStep[] = [
 const wrongSettings = 2;
 
 const recordFile = (folder: DataFolder, name: string) => join(folder.run, `${name}.json`);
-
-/** Services that a killed `leakage up` left behind stop by themselves; this waits until they have. */
-export async function stopServiceLeftovers(folder: DataFolder, names: readonly string[]): Promise<void> {
-  await Promise.all(names.map((name) => stopLeftover(name, recordFile(folder, name), stopSteps)));
-}
 
 /** Keeps one service running: started again after a crash, with growing pauses, until it is stopped or beyond help. */
 export class SupervisedService {
