@@ -43,15 +43,17 @@ export type Emission =
   | (Common & { source: 'calls'; event: CallLog })
   | (Common & { source: 'members'; event: MemberProfile });
 
+const HEX = Array.from({ length: 0x10000 }, (_, i) => i.toString(16).padStart(4, '0'));
+
 /** Version 7: the instant in milliseconds, then 74 bits of the given stream. Sorts by time. */
 export function uuid7(ms: number, next: () => number): string {
-  const time = ms.toString(16).padStart(12, '0');
   const [a, b, c] = [next(), next(), next()];
-  const random = hex8(b).slice(0, 3);
-  const variant = hex8((c & 0x3fffffff) | 0x80000000);
-  return `${time.slice(0, 8)}-${time.slice(8, 12)}-7${random}-${variant.slice(0, 4)}-${variant.slice(4)}${hex8(a)}`;
+  const time = Math.floor(ms / 0x10000);
+  const version = 0x7000 | (b >>> 20);
+  const variant = 0x8000 | ((c >>> 16) & 0x3fff);
+  return `${hex4(time >>> 16)}${hex4(time)}-${hex4(ms % 0x10000)}-${hex4(version)}-${hex4(variant)}-${hex4(c)}${hex4(a >>> 16)}${hex4(a)}`;
 }
 
-function hex8(n: number): string {
-  return (n >>> 0).toString(16).padStart(8, '0');
+function hex4(n: number): string {
+  return HEX[n & 0xffff] ?? '';
 }
