@@ -1,0 +1,129 @@
+import { styleText } from 'node:util';
+import { businessLines } from './business-lines.ts';
+import type { Counts, Status } from './types.ts';
+
+const whole = new Intl.NumberFormat('en-US');
+const number = (count: number | null) => (count === null ? '?' : whole.format(count));
+const title = (text: string) => styleText('bold', text.padEnd(13));
+const indent = ' '.repeat(13);
+const good = (text: string) => styleText('green', text);
+const bad = (text: string) => styleText('red', text);
+
+/** One screen for people, at most 100 columns wide. */
+export function statusLines(s: Status): string[] {
+  return [
+    headline(s),
+    '',
+    ...topicLines(s),
+    '',
+    `${title('watermarks')}journeys ${instant(s.watermarks.digital)}   calls ${instant(s.watermarks.calls)}   UTC`,
+    `${title('newest')}sent ${age(s, s.timings.newestEmittedAt)}, received ${age(s, s.timings.newestKafkaTimestamp)}; as of ${age(s, s.watermarks.asOf)}`,
+    `${title('right now')}bronze ${number(s.timings.bronzePerSecond)} records/s   silver ${number(s.timings.silverPerSecond)} records/s   gold ${number(s.timings.goldChangesPerSecond)} changes/s`,
+    '',
+    ...rowLines('bronze', s.rows.bronze),
+    ...rowLines('silver', s.rows.silver),
+    ...rowLines('gold', s.rows.gold),
+    '',
+    ...outcomeLines(s),
+    ...quarantineLines(s),
+    ...validationLines(s),
+    '',
+    ...businessLines(s.summary),
+    ...s.warnings.map((warning) => `${styleText('yellow', '!')} ${warning}`),
+  ];
+}
+
+function headline(s: Status): string {
+  const state =
+    s.caughtUp === null
+      ? styleText('yellow', 'lag unknown')
+      : s.caughtUp
+        ? good('caught up')
+        : styleText('yellow', 'catching up');
+  const scope = s.rules.repeatScope === 'same_issue' ? 'repeats of the same issue' : 'repeats for any reason';
+  return `${styleText('bold', 'Leakage')}  generation ${s.generation}: ${s.rules.windowMinutes} minutes, ${s.rules.timeZone}, ${scope}  |  ${state}`;
+}
+
+function topicLines({ topics, timings }: Status): string[] {
+  const row = (cells: readonly string[]) =>
+    cells.map((cell, i) => (i === 0 ? cell.padEnd(40) : cell.padStart(i === 1 ? 10 : 15))).join(' ');
+  return [
+    styleText('dim', row(['topic', 'partitions', 'end offsets', 'bronze behind', 'silver behind'])),
+    ...topics.map(({ topic, partitions, end, behind }) =>
+      row([topic, number(partitions), number(end), number(behind.bronze), number(behind.silver)]),
+    ),
+    row(['change log of silver', '', '', 'gold behind', number(timings.goldBehind)]),
+  ];
+}
+
+const words: Record<string, string> = {
+  callFacts: 'call facts',
+  journeyOutcomes: 'journey outcomes',
+  changeLog: 'change log',
+  callCells: 'call cells',
+  journeyCells: 'journey cells',
+  memberCells: 'member cells',
+};
+
+function rowLines(layer: string, counts: Counts): string[] {
+  return filled(
+    `rows ${layer}`,
+    Object.entries(counts).map(([name, count]) => `${words[name] ?? name} ${number(count)}`),
+  );
+}
+
+/** As many parts on a line as fit, under one title. */
+function filled(name: string, parts: readonly string[]): string[] {
+  const lines: string[] = [];
+  for (const part of parts) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + part.length <= 82) lines[lines.length - 1] = `${last}   ${part}`;
+    else lines.push(part);
+  }
+  return lines.map((line, i) => `${i === 0 ? title(name) : indent}${line}`);
+}
+
+function outcomeLines({ outcomes, conservation }: Status): string[] {
+  const { records, holes, ...kinds } = outcomes;
+  const list = Object.entries(kinds).map(([name, count]) => `${name} ${number(count)}`);
+  const holds =
+    conservation.broken.length === 0
+      ? good(`adds up in all ${conservation.partitions} positions`)
+      : bad(`does not add up in ${conservation.broken.length} of ${conservation.partitions} positions`);
+  return [
+    `${title('outcomes')}${list.join('   ')}`,
+    `${indent}= ${number(records)} records (and ${number(holes)} holes): ${holds}`,
+    ...conservation.broken.map(
+      (one) =>
+        `${indent}${bad(`${one.pipeline} ${one.topic}/${one.partition}: ${number(one.offsets)} offsets, ${number(one.outcomes)} outcomes`)}`,
+    ),
+  ];
+}
+
+function quarantineLines({ quarantine }: Status): string[] {
+  if (quarantine.length === 0) return [];
+  const list = quarantine.map(({ reason, records }) => `${reason} ${number(records)}`);
+  return filled('quarantine', list);
+}
+
+function validationLines({ validation }: Status): string[] {
+  const failed = validation.filter((check) => !check.ok);
+  if (validation.length === 0) return [];
+  return [
+    `${title('validation')}${failed.length === 0 ? good(`${validation.length} quick checks hold`) : bad(`${failed.length} of ${validation.length} quick checks fail`)} (npx leakage verify recomputes everything)`,
+    ...failed.map((check) => `${indent}${bad(`${check.name}: ${check.detail}`)}`),
+  ];
+}
+
+const instant = (iso: string | null) => (iso === null ? 'none yet' : iso.slice(0, 19).replace('T', ' '));
+
+/** How long ago, by the clock of the database. */
+function age(s: Status, iso: string | null): string {
+  if (iso === null) return 'never';
+  const seconds = (Date.parse(s.at) - Date.parse(iso)) / 1000;
+  if (seconds < 0) return 'just now';
+  if (seconds < 120) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s ago`;
+  if (seconds < 7_200) return `${Math.round(seconds / 60)} min ago`;
+  if (seconds < 172_800) return `${Math.round(seconds / 3_600)} h ago`;
+  return `${Math.round(seconds / 86_400)} days ago`;
+}

@@ -1,0 +1,78 @@
+/** Everything that `leakage status` says, as one JSON document. Instants are ISO 8601; no member ids. */
+export interface Status {
+  at: string;
+  generation: number;
+  rules: { windowMinutes: number; timeZone: string; repeatScope: string };
+  /** Null: Kafka does not answer. */
+  caughtUp: boolean | null;
+  topics: TopicStatus[];
+  watermarks: { digital: string | null; calls: string | null; asOf: string | null };
+  timings: Timings;
+  rows: { bronze: Counts; silver: Counts; gold: Counts };
+  outcomes: Outcomes & { holes: number; records: number };
+  conservation: { partitions: number; broken: BrokenPartition[] };
+  quarantine: { reason: string; records: number }[];
+  validation: Validation[];
+  /** Per journey, over the days of daily_leakage_summary. */
+  summary: BusinessRow[];
+  warnings: string[];
+}
+
+export type Counts = Record<string, number>;
+
+export interface TopicStatus {
+  topic: string;
+  /** Null: Kafka does not answer. */
+  partitions: number | null;
+  /** Sum of the end offsets. */
+  end: number | null;
+  behind: { bronze: number | null; silver: number | null };
+}
+
+export interface Timings {
+  /** Measured just now over this many seconds. */
+  seconds: number;
+  bronzePerSecond: number;
+  silverPerSecond: number;
+  goldChangesPerSecond: number;
+  goldBehind: number;
+  lastProgress: { bronze: string | null; silver: string | null; gold: string | null };
+  /** The newest record in bronze: when its source sent it, and when Kafka received it. */
+  newestEmittedAt: string | null;
+  newestKafkaTimestamp: string | null;
+}
+
+export interface Outcomes {
+  accepted: number;
+  superseded: number;
+  duplicates: number;
+  conflicts: number;
+  quarantined: number;
+}
+
+export interface BrokenPartition {
+  pipeline: string;
+  topic: string;
+  partition: number;
+  offsets: number;
+  outcomes: number;
+}
+
+export interface Validation {
+  name: string;
+  ok: boolean;
+  detail: string;
+}
+
+export interface BusinessRow {
+  journey: string;
+  summaryDate: string;
+  days: number;
+  dailyCalls: string | null;
+  dailyCost: string | null;
+  primarySegment: string | null;
+  trendPct: string | null;
+  repeatPct: number | null;
+  sentiment: number | null;
+  status: string;
+}
