@@ -5,7 +5,7 @@ import { freePorts } from './ports.ts';
 import { startPostgres } from './postgres-server.ts';
 
 export type { DataFolder } from './data-folder.ts';
-export { folderCanBeWritten, holderOf, replaceFile } from './data-folder.ts';
+export { folderCanBeWritten, holderOf, openDataFolder, replaceFile } from './data-folder.ts';
 export { findJava, findMaven } from './java.ts';
 export { kafkaJarsFolder, kafkaVersion } from './kafka-jars.ts';
 export { freePorts, isFree } from './ports.ts';

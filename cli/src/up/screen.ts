@@ -55,14 +55,16 @@ export interface Look {
 
 export function progressLine({ progress: p, before, seconds, history }: Look): string {
   const rate = before && seconds > 0 ? Math.max(0, Math.round((p.bronzeEvents - before.bronzeEvents) / seconds)) : 0;
+  const sent = history ?? 0;
   const behind = { bronze: p.bronzeBehind, silver: p.silverBehind, gold: p.goldBehind };
   const late = Object.entries(behind).filter(([, count]) => count > 0);
   return [
-    ...(history !== null && history < 1 ? [`history ${Math.floor(history * 100)} %`] : []),
+    ...(sent < 1 ? [`history ${Math.floor(sent * 100)} %`] : []),
     `${whole.format(p.bronzeEvents)} events${rate > 0 ? ` (${whole.format(rate)}/s)` : ''}`,
     `${whole.format(p.calls)} calls joined`,
     `${whole.format(p.leakageCalls)} leakage = ${money.format(p.leakageCents / 100)}`,
-    late.length === 0 ? 'up to date' : `behind: ${late.map(([name, n]) => `${name} ${whole.format(n)}`).join(', ')}`,
+    ...(late.length > 0 ? [`behind: ${late.map(([name, n]) => `${name} ${whole.format(n)}`).join(', ')}`] : []),
+    ...(late.length === 0 && sent === 1 ? ['up to date'] : []),
   ].join('  |  ');
 }
 
