@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { countFacts, dumpCubes, sorted } from '../testing/cubes.ts';
 import { callFact, SilverWriter } from '../testing/silver-writer.ts';
 import { World } from '../testing/world.ts';
+import { storeParameters } from './parameters.ts';
 
 const log = createLogger({ service: 'test', level: 'error' });
 let database: TestDatabase;
@@ -79,7 +80,7 @@ describe('gold follows silver', () => {
     const steady = startGold(silver, { GOLD_FOLD_ROWS: '100' });
     await steady.ready;
     const world = new World(3);
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 2; round++) {
       const other = startGold(silver, { GOLD_FOLD_ROWS: '100' });
       await other.ready;
       for (let i = 0; i < 12; i++) await silver.write(world.batch(80));
@@ -250,20 +251,23 @@ describe('the start', () => {
 
   it('stores the cost of a call once, and changes it only when somebody sets it', async () => {
     const silver = await newSilver();
-    const costAfterStart = async (env: Record<string, string>) => {
-      const gold = startGold(silver, env);
-      await gold.ready;
-      await gold.stop();
+    const stored = async () => {
       const { rows } = await pool.query<{ value: string; source: string; set_by: string; set_at: number }>(
         `select value, source, set_by, set_at from ops.parameter where name = 'cost_per_call'`,
       );
       return rows[0];
     };
     await pool.query(`delete from ops.parameter`);
-    expect(await costAfterStart({})).toMatchObject({ value: '8.00', set_by: 'gold-aggregator' });
-    const set = await costAfterStart({ COST_PER_CALL: '9.5' });
+    await storeParameters(pool, { costPerCall: 8, explicit: false });
+    expect(await stored()).toMatchObject({ value: '8.00', set_by: 'gold-aggregator' });
+
+    const gold = startGold(silver, { COST_PER_CALL: '9.5' });
+    await gold.ready;
+    await gold.stop();
+    const set = await stored();
     expect(set).toMatchObject({ value: '9.50', source: 'setting COST_PER_CALL' });
-    expect(await costAfterStart({})).toEqual(set);
-    expect(await costAfterStart({ COST_PER_CALL: '9.50' })).toEqual(set);
+    await storeParameters(pool, { costPerCall: 8, explicit: false });
+    await storeParameters(pool, { costPerCall: 9.5, explicit: true });
+    expect(await stored()).toEqual(set);
   });
 });

@@ -11,7 +11,7 @@ import {
   type Progress,
   progress,
   ReaderMovedError,
-  readChanges,
+  readFacts,
   recount,
   tryFoldLock,
 } from './gold-store.ts';
@@ -47,14 +47,15 @@ export async function foldOnce(pool: Pool, o: FoldOptions): Promise<FoldOutcome>
       const ranges = shareOut(now.backlogs, o.foldRowsMax);
       if (ranges.length === 0) return { kind: 'idle' };
       // 3. Every number of the ranges, or none of them counts.
-      const changes = await readChanges(tx, o.silver, ranges);
-      if (changes === null) return { kind: 'recounted', cells: await recount(tx, o) };
+      const facts = await readFacts(tx, o.silver, ranges);
+      if (facts === null) return { kind: 'recounted', cells: await recount(tx, o) };
       // 4. Cells, 5. reader: together or not at all.
-      const cells = await addDeltas(tx, o, fold(changes));
+      const cells = await addDeltas(tx, o, fold(facts));
       await moveReader(tx, o.generation, ranges);
-      const left = waiting(now) - changes.length;
+      const rows = ranges.reduce((sum, r) => sum + r.toSeq - r.fromSeq, 0);
+      const left = waiting(now) - rows;
       await noteFold(tx, o.gold, left === 0 ? now : null);
-      return { kind: 'folded', rows: changes.length, cells, left };
+      return { kind: 'folded', rows, cells, left };
     });
   } catch (error) {
     if (error instanceof CommitUnknownError || error instanceof ReaderMovedError) return { kind: 'again' };

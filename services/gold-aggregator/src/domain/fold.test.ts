@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Fact, type FactKind, UnusableFactError } from './cubes.ts';
-import { type Change, type CubeDelta, fold } from './fold.ts';
+import { type CubeDelta, fold, type SignedFact } from './fold.ts';
 
 const call = (columns: Fact = {}): Fact => ({
   call_id: 'C-1',
@@ -58,11 +58,12 @@ function cellsOf(...folds: readonly CubeDelta[][]): Record<string, Record<string
   return Object.fromEntries(Object.entries(cells).filter(([, cell]) => !zero(cell)));
 }
 
-const inserted = (kind: FactKind, after: Fact): Change => ({ kind, before: null, after });
+const plus = (kind: FactKind, fact: Fact): SignedFact => ({ kind, sign: 1, fact });
+const minus = (kind: FactKind, fact: Fact): SignedFact => ({ kind, sign: -1, fact });
 
 describe('folding changes into cells', () => {
   it('counts a new leakage call in its cell, and the text of its error code', () => {
-    expect(cellsOf(fold([inserted('call', call())]))).toEqual({
+    expect(cellsOf(fold([plus('call', call())]))).toEqual({
       'call_cube: 2025-03-11 | 9 | leakage | billing | MAPD New | Spanish | mobile | E1': {
         calls: 1,
         repeat_calls: 0,
@@ -92,15 +93,13 @@ describe('folding changes into cells', () => {
       handle_time_seconds: null,
       time_to_call_ms: null,
     });
-    const cells = cellsOf(fold([inserted('call', bare)]));
+    const cells = cellsOf(fold([plus('call', bare)]));
     expect(Object.keys(cells)).toEqual(['call_cube: 2025-03-11 | 9 | none |  | Unknown |  |  | ']);
     expect(Object.values(cells)[0]).toMatchObject({ calls: 1, sentiment_calls: 0, handle_time_calls: 0 });
   });
 
   it('moves a corrected call from one cell to another', () => {
-    const cells = cellsOf(
-      fold([{ kind: 'call', before: call(), after: call({ local_hour: 10, is_repeat_call: true }) }]),
-    );
+    const cells = cellsOf(fold([minus('call', call()), plus('call', call({ local_hour: 10, is_repeat_call: true }))]));
     expect(cells['call_cube: 2025-03-11 | 9 | leakage | billing | MAPD New | Spanish | mobile | E1']?.calls).toBe(-1);
     expect(cells['call_cube: 2025-03-11 | 10 | leakage | billing | MAPD New | Spanish | mobile | E1']).toMatchObject({
       calls: 1,
@@ -110,12 +109,12 @@ describe('folding changes into cells', () => {
   });
 
   it('writes nothing for a fact that comes and goes within one batch', () => {
-    const deltas = fold([inserted('call', call()), { kind: 'call', before: call(), after: null }]);
+    const deltas = fold([plus('call', call()), minus('call', call())]);
     expect(deltas.flatMap((d) => d.cells)).toEqual([]);
   });
 
   it('counts a completed journey as failed when a call was charged to it', () => {
-    const measures = (columns: Fact) => Object.values(cellsOf(fold([inserted('journey', journey(columns))])))[0];
+    const measures = (columns: Fact) => Object.values(cellsOf(fold([plus('journey', journey(columns))])))[0];
     expect(measures({ outcome: 'completed' })).toEqual({
       journeys: 1,
       failed_journeys: 1,
@@ -127,14 +126,14 @@ describe('folding changes into cells', () => {
   });
 
   it('keeps members apart whose joined dimensions would read the same', () => {
-    const cells = cellsOf(fold([inserted('member', member('a', 'b c')), inserted('member', member('a b', 'c'))]));
+    const cells = cellsOf(fold([plus('member', member('a', 'b c')), plus('member', member('a b', 'c'))]));
     expect(Object.values(cells)).toEqual([{ members: 1 }, { members: 1 }]);
   });
 
   it('cuts codes and texts to 200 characters, never through one', () => {
     const long = '😀'.repeat(300);
     const cut = '😀'.repeat(200);
-    const cells = cellsOf(fold([inserted('call', call({ error_code: long, error_message: long }))]));
+    const cells = cellsOf(fold([plus('call', call({ error_code: long, error_message: long }))]));
     expect(Object.keys(cells)).toEqual([
       `call_cube: 2025-03-11 | 9 | leakage | billing | MAPD New | Spanish | mobile | ${cut}`,
       `error_message_cube: billing | ${cut} | ${cut}`,
@@ -142,7 +141,7 @@ describe('folding changes into cells', () => {
   });
 
   it('gives the cells in key order', () => {
-    const hours = [10, 9, 23, 0].map((local_hour) => inserted('call', call({ local_hour })));
+    const hours = [10, 9, 23, 0].map((local_hour) => plus('call', call({ local_hour })));
     expect(fold(hours)[0]?.cells.map((cell) => cell.key[1])).toEqual([0, 9, 10, 23]);
   });
 
@@ -152,7 +151,7 @@ describe('folding changes into cells', () => {
     ['a flag that is no boolean', { is_primary: 1 }],
     ['a category of null', { member_category: null }],
   ])('refuses a fact with %s', (_, columns) => {
-    expect(() => fold([inserted('call', call(columns))])).toThrow(UnusableFactError);
+    expect(() => fold([plus('call', call(columns))])).toThrow(UnusableFactError);
   });
 });
 
@@ -207,12 +206,13 @@ const aHistory = fc.array(fc.record({ id: fc.integer({ min: 0, max: 5 }), set: a
 /** The change log that a history of facts leaves behind, and the facts at its end. */
 function logOf(history: readonly { id: number; set: { kind: FactKind; fact: Fact }; withdraw: boolean }[]) {
   const facts = new Map<string, { kind: FactKind; fact: Fact }>();
-  const log: Change[] = [];
+  const log: SignedFact[] = [];
   for (const { id, set, withdraw } of history) {
     const identity = `${set.kind} ${id}`;
     const before = facts.get(identity)?.fact ?? null;
     if (withdraw && before === null) continue;
-    log.push({ kind: set.kind, before, after: withdraw ? null : set.fact });
+    if (before !== null) log.push(minus(set.kind, before));
+    if (!withdraw) log.push(plus(set.kind, set.fact));
     if (withdraw) facts.delete(identity);
     else facts.set(identity, set);
   }
@@ -224,7 +224,7 @@ describe('law 7: gold is a fold of silver', () => {
     fc.assert(
       fc.property(aHistory, fc.array(fc.integer({ min: 1, max: 10 }), { minLength: 1 }), (history, cuts) => {
         const { log, facts } = logOf(history);
-        const batches: Change[][] = [];
+        const batches: SignedFact[][] = [];
         for (let from = 0, i = 0; from < log.length; i++) {
           const size = cuts[i % cuts.length] ?? 1;
           batches.push(log.slice(from, from + size));
@@ -241,8 +241,8 @@ describe('law 7: gold is a fold of silver', () => {
       fc.property(aHistory, fc.infiniteStream(fc.nat()), (history, random) => {
         const { log } = logOf(history);
         const keys = log.map(() => Number(random.next().value));
-        const shuffled = log.map((change, i) => ({ change, at: keys[i] ?? 0 })).sort((a, b) => a.at - b.at);
-        expect(cellsOf(fold(shuffled.map((s) => s.change)))).toEqual(cellsOf(fold(log)));
+        const shuffled = log.map((fact, i) => ({ fact, at: keys[i] ?? 0 })).sort((a, b) => a.at - b.at);
+        expect(cellsOf(fold(shuffled.map((s) => s.fact)))).toEqual(cellsOf(fold(log)));
       }),
     );
   });

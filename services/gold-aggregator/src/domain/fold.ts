@@ -1,10 +1,10 @@
 import { type Cube, cubes, type Fact, type FactKind } from './cubes.ts';
 
-/** One row of the change log: a fact before and after; null where it did not or does not exist. */
-export interface Change {
+/** One side of a change: a fact that was (-1) or is (1). A change of a fact is both, its coming or going one of them. */
+export interface SignedFact {
   readonly kind: FactKind;
-  readonly before: Fact | null;
-  readonly after: Fact | null;
+  readonly sign: 1 | -1;
+  readonly fact: Fact;
 }
 
 /** What must be added to one cell of a cube. */
@@ -31,14 +31,10 @@ const SEPARATOR = '\0';
  * Changes as additions and subtractions, grouped by cell. Addition knows no order, so duplicates, replays, corrections
  * and late events need no case of their own: any cut of a change log into batches gives the same sums (law 7).
  */
-export function fold(changes: readonly Change[]): CubeDelta[] {
+export function fold(facts: readonly SignedFact[]): CubeDelta[] {
   return cubes.map((cube) => {
     const cells = new Map<string, OpenCell>();
-    for (const change of changes) {
-      if (change.kind !== cube.kind) continue;
-      if (change.before !== null) add(cells, cube, change.before, -1);
-      if (change.after !== null) add(cells, cube, change.after, 1);
-    }
+    for (const { kind, sign, fact } of facts) if (kind === cube.kind) add(cells, cube, fact, sign);
     return { cube, cells: [...cells.values()].filter(isNotZero).sort(byKey) };
   });
 }
@@ -52,7 +48,8 @@ function add(cells: Map<string, OpenCell>, cube: Cube, fact: Fact, sign: 1 | -1)
     cell = { key: contribution.key, amounts: contribution.amounts.map(() => 0) };
     cells.set(id, cell);
   }
-  for (const [i, amount] of contribution.amounts.entries()) cell.amounts[i] = (cell.amounts[i] ?? 0) + sign * amount;
+  const { amounts } = cell;
+  for (let i = 0; i < amounts.length; i++) amounts[i] = (amounts[i] ?? 0) + sign * (contribution.amounts[i] ?? 0);
 }
 
 function isNotZero(cell: OpenCell): boolean {
