@@ -1,4 +1,4 @@
-import { createLogger, Metrics } from '@leakage/runtime';
+import { createLogger, Metrics, sleep } from '@leakage/runtime';
 import { freshPrefix, testStack } from '@leakage/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createKafkaClient, kafkaOf } from './client.ts';
@@ -150,7 +150,7 @@ test('an unanswered commit, a failed one and a moved position change nothing: ea
 
 test('two groups on one pipeline: what the other one has applied is passed over, nothing twice, nothing left out', async () => {
   const slowly = pipeline.stage(async (commit) => {
-    await new Promise((resolve) => setTimeout(resolve, 5 + Math.random() * 20));
+    await sleep(5 + Math.random() * 20);
     return commit();
   });
   await Promise.all([consume({ stage: slowly }), consume({ stage: slowly, groupId: `${group}.other` })]);
@@ -170,25 +170,29 @@ test('a slow database bounds what is held, and the member stays in the group: he
     fetchBytesPerPartition: 20_000,
   };
   const metrics = new Metrics();
+  const sessionTimeoutMs = 6_000;
+  const applying = Promise.withResolvers<void>();
   let slow = true;
   const values = await publish(6_000, 100);
   const consumer = await consume({
     ...limits,
     metrics,
-    sessionTimeoutMs: 6_000,
+    sessionTimeoutMs,
     heartbeatMs: 500,
     stage: pipeline.stage(async (commit) => {
-      if (slow) await new Promise((resolve) => setTimeout(resolve, 4_500));
+      applying.resolve();
+      if (slow) await sleep(sessionTimeoutMs + 3_000);
+      slow = false;
       return commit();
     }),
   });
   const failed = consumer.failed.catch((error: unknown) => error);
-  await until('two slow batches, longer than a session', () => pipeline.batches.length >= 2, 30_000);
+  await applying.promise;
+  await sleep(3_000);
   const buffered = await figure(metrics, 'leakage_kafka_buffered_bytes');
   // The limit, and one delivery for each partition that had room when it came.
   expect(buffered).toBeGreaterThan(50_000);
   expect(buffered).toBeLessThan(limits.bufferBytes + 8 * 4 * limits.fetchBytesPerPartition);
-  slow = false;
   await until('all is applied', () => pipeline.total === 6_000, 30_000);
   expect(allValues()).toEqual(values.toSorted());
   expect(await figure(metrics, 'leakage_kafka_drops_total{reason="assignment"}')).toBe(1);
@@ -204,7 +208,7 @@ test('a stop lets the running batch end, applies nothing after it, and leaves wi
     stage: pipeline.stage(async (commit) => {
       applies += 1;
       running.resolve();
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await sleep(300);
       return commit();
     }),
   });

@@ -97,7 +97,9 @@ test('an assignment forgets revoked partitions and begins the others anew', () =
   openAll();
   intake.append(delivery(0, 0, 5));
   intake.append(delivery(1, 0, 5));
+  const { drop } = intake;
   intake.assign([{ topic: 't', partition: 1 }]);
+  expect(intake.drop).toBe(drop + 1);
   expect(intake.lanes.map(({ partition }) => partition)).toEqual([1]);
   expect(intake.pending).toBe(false);
 });

@@ -120,6 +120,16 @@ test('markers and aborted records are holes: counted, passed, and never a reason
   await until('reading goes on', () => pipeline.total === 4);
 });
 
+test('a transaction aborted while reading gives nothing but holes, and the position follows them', async () => {
+  await publish('a');
+  const consumer = await consume();
+  await until('all is applied', () => pipeline.total === 1);
+  await (await inTransaction(['x', 'y'], 'abort'))();
+  await until('the position passes what nobody may read', () => pipeline.holes === 3);
+  await until('caught up', () => consumer.caughtUp());
+  expect(pipeline.loads).toBe(1);
+});
+
 test('a restart right after a marker finds its last record below the holes', async () => {
   await publish('a');
   await (await inTransaction(['b'], 'commit'))();
