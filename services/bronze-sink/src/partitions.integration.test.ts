@@ -21,7 +21,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-const keep = () => keepPartitions({ pool, schema: 'bronze', log });
+const keep = () => keepPartitions({ pool, schema: 'bronze', log, todayRowsMax: 500 });
 const insert = (at: string, offset: number) =>
   pool.query(
     `insert into bronze.call_logs_raw (kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, ingestion_timestamp)
@@ -93,15 +93,15 @@ test('a crowd of rows of today waits in the default partition until the day is o
   await pool.query(`drop table bronze.call_logs_raw_${await dayName(0)}`);
   await pool.query(
     `insert into bronze.call_logs_raw (kafka_topic, kafka_partition, kafka_offset, kafka_timestamp)
-     select 't', 0, n, now() from generate_series(1, 500001) as s (n)`,
+     select 't', 0, n, now() from generate_series(1, 501) as s (n)`,
   );
   await keep();
   const crowd = await pool.query('select count(*) from bronze.call_logs_raw_default');
-  expect(crowd.rows).toEqual([{ count: 500_001 }]);
+  expect(crowd.rows).toEqual([{ count: 501 }]);
   await pool.query(
     `update bronze.call_logs_raw_default set ingestion_timestamp = ingestion_timestamp - interval '1 day'`,
   );
   await keep();
   const moved = await pool.query(`select count(*) from bronze.call_logs_raw_${await dayName(-1)}`);
-  expect(moved.rows).toEqual([{ count: 500_001 }]);
+  expect(moved.rows).toEqual([{ count: 501 }]);
 });

@@ -56,10 +56,15 @@ export async function startPartitionKeeper(o: PartitionKeeperOptions): Promise<P
 }
 
 /** One round: today and the days ahead, and every day of which rows lie in a default partition. */
-export async function keepPartitions(o: Pick<PartitionKeeperOptions, 'pool' | 'schema' | 'log'>): Promise<void> {
+export async function keepPartitions(o: {
+  pool: Pool;
+  schema: string;
+  log: Logger;
+  todayRowsMax?: number;
+}): Promise<void> {
   const failed: unknown[] = [];
   for (const { table } of Object.values(layouts)) {
-    for (const day of await missingDays(o.pool, o.schema, table)) {
+    for (const day of await missingDays(o.pool, { ...o, table })) {
       try {
         const moved = await inTransaction(o.pool, (tx) => createPartition(tx, { schema: o.schema, table, day }));
         if (moved > 0) o.log.info({ table, day, moved }, 'rows were moved from the default partition to their day');
@@ -89,14 +94,14 @@ const MISSING_DAYS = `
         where i.inhparent = to_regclass($1) and c.relname = '%TABLE%_p' || to_char(day, 'YYYYMMDD'))
    order by day`;
 
-async function missingDays(db: Queryable, schema: string, table: string): Promise<string[]> {
+async function missingDays(
+  db: Queryable,
+  o: { schema: string; table: string; todayRowsMax?: number },
+): Promise<string[]> {
+  const { schema, table, todayRowsMax = TODAY_ROWS_MAX } = o;
   const text = MISSING_DAYS.replaceAll('%SCHEMA%', schema).replaceAll('%TABLE%', table);
-  const { rows } = await db.query<{ day: string }>(text, [
-    `${schema}.${table}`,
-    DAYS_AHEAD,
-    STRAY_DAYS_MAX,
-    TODAY_ROWS_MAX,
-  ]);
+  const values = [`${schema}.${table}`, DAYS_AHEAD, STRAY_DAYS_MAX, todayRowsMax];
+  const { rows } = await db.query<{ day: string }>(text, values);
   return rows.map((row) => row.day);
 }
 
