@@ -24,6 +24,9 @@ export const clientRetry = {
   maxRetryTime: 5_000,
 } as const satisfies RetryOptions;
 
+/** An admin question is asked by somebody who waits, or who asks again. */
+export const adminRetry = { ...clientRetry, retries: 3 } as const satisfies RetryOptions;
+
 const connectionTimeoutMs = 10_000;
 const requestTimeoutMs = 30_000;
 
@@ -57,7 +60,7 @@ export function kafkaOf(client: KafkaClient): Kafka {
 
 /** Connects an admin client for the time of `work`. */
 export async function withAdmin<T>(client: KafkaClient, work: (admin: Admin) => Promise<T>): Promise<T> {
-  const admin = kafkaOf(client).admin();
+  const admin = kafkaOf(client).admin({ retry: adminRetry });
   await connected(admin.connect(), client);
   try {
     return await work(admin);

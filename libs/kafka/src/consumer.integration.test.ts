@@ -1,8 +1,10 @@
 import { createLogger, Metrics, sleep } from '@leakage/runtime';
 import { freshPrefix, testStack } from '@leakage/testing';
+import kafkajs from 'kafkajs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createKafkaClient, kafkaOf } from './client.ts';
 import { startConsumer } from './consumer.ts';
+import { ConsumerError } from './errors.ts';
 import { startPublisher } from './publisher.ts';
 import { type Prepared, TestPipeline, until } from './test-pipeline.ts';
 import { ensureTopics } from './topics.ts';
@@ -228,6 +230,27 @@ test('a stop while the group is being joined is clean, too', async () => {
 test('a topic that does not exist is said in one sentence', async () => {
   await expect(consume({ topics: [`${group}.nowhere`] })).rejects.toThrow(/nowhere.*does not exist: /);
 }, 60_000);
+
+test('what kafkajs cannot read ends the consumer loudly: it would stop for good while the process lives', async () => {
+  const working = kafkajs.CompressionCodecs[kafkajs.CompressionTypes.ZSTD];
+  const zstd = await startPublisher(client, { log, compression: 'zstd' });
+  await zstd.publish([{ topic: topics[0] ?? '', key: 'a', value: Buffer.from('a') }]);
+  await zstd.stop();
+  const broken = {
+    decompress: async () => {
+      throw new RangeError('offset is out of bounds');
+    },
+  };
+  Object.assign(kafkajs.CompressionCodecs, { [kafkajs.CompressionTypes.ZSTD]: () => broken });
+  try {
+    const consumer = await consume();
+    const error = await consumer.failed.catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(ConsumerError);
+    expect(String(error)).toMatch(/the Kafka consumer of group .* ended: .*offset is out of bounds.*restarted/);
+  } finally {
+    Object.assign(kafkajs.CompressionCodecs, { [kafkajs.CompressionTypes.ZSTD]: working });
+  }
+});
 
 test('the lag is reported by partition and is zero when all is applied', async () => {
   const metrics = new Metrics();

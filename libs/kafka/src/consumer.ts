@@ -1,7 +1,7 @@
 import { type Logger, retry, withDeadline } from '@leakage/runtime';
 import type { Admin, Consumer } from 'kafkajs';
 import { copartitionAssigner } from './assigner.ts';
-import { clientRetry, connected, kafkaOf } from './client.ts';
+import { adminRetry, clientRetry, connected, kafkaOf } from './client.ts';
 import { type ConsumerMetrics, consumerMetrics, type DropReason } from './consumer-metrics.ts';
 import { EndsWatch } from './ends-watch.ts';
 import { ConsumerError, LogLostError, LogReplacedError, messageOf, OtherClusterError } from './errors.ts';
@@ -17,7 +17,6 @@ import { Writer } from './writer.ts';
 
 /** How long a database or broker may not answer when positions are read: about 30 s. */
 const repositionRetry = { attempts: 10, baseMs: 200, maxMs: 5_000 } as const;
-const adminRetries = 2;
 
 /**
  * Starts reading `topics` as a member of `groupId`. Returns when Kafka is connected; `ready` tells of the first assignment.
@@ -69,7 +68,7 @@ class StageConsumer<P> implements KafkaConsumer {
       held: () => this.#intake,
       lags: () => this.#ends?.lags() ?? [],
     });
-    this.#admin = kafkaOf(options.kafka).admin({ retry: { ...clientRetry, retries: adminRetries } });
+    this.#admin = kafkaOf(options.kafka).admin({ retry: adminRetry });
     // Whoever owns this part listens; nobody has to.
     this.#failed.promise.catch(() => undefined);
     this.#ready.promise.catch(() => undefined);

@@ -78,15 +78,7 @@ async function differencesOf(admin: Admin, { name, partitions, config }: TopicSp
 
 /** The ends of every partition: `high` ends before the first record of a transaction that is still open. */
 export async function topicOffsets(client: KafkaClient, topics: readonly string[]): Promise<PartitionEnds[]> {
-  return withAdmin(client, (admin) =>
-    retry(() => endsOf(admin, topics), { ...leaderRetry, retryable: leaderIsUnknown }),
-  );
-}
-
-/** A broker that leads a new partition may not have heard of it yet; kafkajs does not try again by itself here. */
-function leaderIsUnknown(error: unknown): boolean {
-  const types = ['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE'];
-  return error instanceof kafkajs.KafkaJSProtocolError && types.includes(error.type);
+  return withAdmin(client, (admin) => endsOf(admin, topics));
 }
 
 export async function endsOf(admin: Admin, topics: readonly string[]): Promise<PartitionEnds[]> {
