@@ -7,7 +7,9 @@ import {
   ISSUE_PARAMETERS,
   type JourneyType,
   OTHER_CALL_TOPICS,
+  REASON_GIVEN,
   REPEAT_AFTER_FAILURE,
+  REPEAT_DELAY,
   REPEAT_TARGET,
 } from './parameters.ts';
 
@@ -23,7 +25,10 @@ interface Goal {
 
 interface Group {
   members: number;
+  /** Leakage calls a day: now, when the calls that induce today's were made, and on average over the week before. */
   leaks: number;
+  inducingLeaks: number;
+  earlierLeaks: number;
   /** Same-family calls a day that are neither leakage nor induced by it. */
   others: number;
 }
@@ -36,8 +41,8 @@ export type RepeatPlan =
   | { ok: false; problems: string[] };
 
 export interface Volumes {
-  /** Leakage calls a day by cell index, in an ordinary week before the anchor. */
-  leaks: ReadonlyMap<number, number>;
+  /** Leakage calls a day of a cell, so many days ago, in an ordinary week before the anchor. */
+  leaks: (cell: Cell, daysAgo: number) => number;
   otherCallsPerDay: number;
 }
 
@@ -62,18 +67,47 @@ export function planRepeats(roster: Roster, cells: readonly Cell[], volumes: Vol
   return problems.length > 0 ? { ok: false, problems } : { ok: true, induced };
 }
 
+// A call that gives a generic reason is of no family: it neither is a repeat nor makes one.
+const IN_FAMILY = shareInFamily();
+
+// An induced call is near its cause: it widens the week in which its member has called only by the delay between them.
+const INDUCED_COVERAGE = meanDelayDays() / WINDOW_DAYS;
+
 /** The share of leakage calls that are repeats if each induces another with probability `q`. */
 function repeatShare(goal: Goal, q: number): number {
   let repeats = 0;
   let leaks = 0;
   for (const group of goal.groups) {
-    const direct = group.leaks * q * (1 - REPEAT_AFTER_FAILURE);
-    const chance = 1 - Math.exp((-WINDOW_DAYS * (group.leaks + direct + group.others)) / group.members);
-    const sure = FOLLOW_ON_SHARE + REPEAT_AFTER_FAILURE * q;
-    repeats += group.leaks * (sure + (1 - sure) * chance);
+    const induced = (q * group.inducingLeaks) / (1 + FOLLOW_ON_SHARE);
+    const preceded = REPEAT_AFTER_FAILURE * induced + FOLLOW_ON_SHARE * group.leaks;
+    const sure = IN_FAMILY * IN_FAMILY * preceded;
+    const fresh = (group.earlierLeaks * (1 - REPEAT_AFTER_FAILURE * q)) / (1 + FOLLOW_ON_SHARE);
+    const predecessors = fresh + induced * INDUCED_COVERAGE + group.others;
+    const chance = 1 - Math.exp((-WINDOW_DAYS * IN_FAMILY * predecessors) / group.members);
+    repeats += sure + (IN_FAMILY * group.leaks - sure) * chance;
     leaks += group.leaks;
   }
   return leaks === 0 ? 0 : repeats / leaks;
+}
+
+/** The parts of the induced calls that come 0, 1, 2, ... days after the call that induced them. */
+export const INDUCED_AFTER_DAYS: readonly number[] = Array.from({ length: REPEAT_DELAY.maxDays + 1 }, (_, day) => {
+  const { meanDays, maxDays } = REPEAT_DELAY;
+  const until = (days: number): number => 1 - Math.exp(-Math.min(maxDays, Math.max(0, days)) / meanDays);
+  return (until(day + 0.5) - until(day - 0.5)) / until(maxDays);
+});
+
+/** Mean of the exponential that is cut at its longest delay. */
+function meanDelayDays(): number {
+  const { meanDays, maxDays } = REPEAT_DELAY;
+  const beyond = Math.exp(-maxDays / meanDays);
+  return meanDays - (maxDays * beyond) / (1 - beyond);
+}
+
+function shareInFamily(): number {
+  const weight = (of: (given: string) => boolean): number =>
+    REASON_GIVEN.reduce((sum, [given, share]) => sum + (of(given) ? share : 0), 0);
+  return weight((given) => given !== 'generic') / weight(() => true);
 }
 
 function solve(f: (x: number) => number, target: number): number {
@@ -115,13 +149,17 @@ function groupOf(roster: Roster, cells: readonly Cell[], volumes: Volumes): Grou
   for (const cell of cells) {
     if (cohorts.delete(`${cell.category}/${cell.language}`)) members += roster.count(cell.category, cell.language);
   }
-  let [leaks, late] = [0, 0];
-  for (const cell of cells) {
-    const own = volumes.leaks.get(cell.index) ?? 0;
-    leaks += own;
-    late += (own / ISSUE_PARAMETERS[cell.issue].leakRate) * AFTER_FAILURE.lateAlignedCall;
-  }
-  return { members, leaks, others: late + (otherCalls(cells, volumes) * members) / roster.size };
+  const sum = (of: (cell: Cell) => number): number => cells.reduce((total, cell) => total + of(cell), 0);
+  const late = sum(
+    (cell) => (volumes.leaks(cell, 0) / ISSUE_PARAMETERS[cell.issue].leakRate) * AFTER_FAILURE.lateAlignedCall,
+  );
+  return {
+    members,
+    leaks: sum((cell) => volumes.leaks(cell, 0)),
+    inducingLeaks: sum((cell) => volumes.leaks(cell, REPEAT_DELAY.meanDays)),
+    earlierLeaks: sum((cell) => volumes.leaks(cell, WINDOW_DAYS / 2)),
+    others: late + (otherCalls(cells, volumes) * members) / roster.size,
+  };
 }
 
 function otherCalls(cells: readonly Cell[], volumes: Volumes): number {

@@ -32,7 +32,7 @@ import {
   WEEKDAY_FACTOR,
 } from './parameters.ts';
 import { Random } from './random.ts';
-import { planRepeats } from './repeats.ts';
+import { INDUCED_AFTER_DAYS, planRepeats } from './repeats.ts';
 import * as story from './stories.ts';
 
 /** Everything that decides what the world is: the same shape gives the same bytes. */
@@ -78,11 +78,8 @@ export class World {
     this.cells = cellsOf(this.roster);
     this.scale = shape.callsPerDay / FULL_SCALE_CALLS;
     this.agents = Math.max(1, Math.round(AGENTS * this.scale));
-    const leaks = new Map(
-      this.cells.map((cell) => [cell.index, leaksPerDay(cell, REFERENCE_OFFSET, shape.callsPerDay)]),
-    );
-    this.#completedPerDay = this.#completed(leaks);
-    this.#induced = shape.parity ? new Map() : this.#plan(leaks);
+    this.#completedPerDay = this.#completed();
+    this.#induced = shape.parity ? new Map() : this.#plan();
   }
 
   get firstHour(): number {
@@ -112,6 +109,7 @@ export class World {
       const mood = moods.get(ISSUE_PARAMETERS[cell.issue].journeyType) ?? 1;
       this.#failures(out, {
         hour,
+        day,
         cell,
         perHour: leaksPerDay(cell, day - this.shape.anchorDay, this.shape.callsPerDay) * activity * mood,
       });
@@ -123,15 +121,19 @@ export class World {
     return out;
   }
 
-  #plan(leaks: ReadonlyMap<number, number>): ReadonlyMap<number, number> {
+  #plan(): ReadonlyMap<number, number> {
+    const leaks = (cell: Cell, daysAgo: number): number =>
+      leaksPerDay(cell, REFERENCE_OFFSET - daysAgo, this.shape.callsPerDay);
     const plan = planRepeats(this.roster, this.cells, { leaks, otherCallsPerDay: OTHER_CALLS_PER_DAY * this.scale });
     if (!plan.ok) throw new RangeError(`${plan.problems.join('; ')}. Use more members or fewer calls`);
     return plan.induced;
   }
 
-  #completed(leaks: ReadonlyMap<number, number>): Record<JourneyType, number> {
+  #completed(): Record<JourneyType, number> {
     let failed = 0;
-    for (const cell of this.cells) failed += (leaks.get(cell.index) ?? 0) / this.leakRate(cell);
+    for (const cell of this.cells) {
+      failed += leaksPerDay(cell, REFERENCE_OFFSET, this.shape.callsPerDay) / this.leakRate(cell);
+    }
     const journeys = (this.shape.eventsPerDay - failed * EVENTS_PER_FAILED) / EVENTS_PER_COMPLETED;
     if (journeys < 0) {
       throw new RangeError(
@@ -177,14 +179,13 @@ export class World {
     };
   }
 
-  #failures(out: Emission[], o: { hour: number; cell: Cell; perHour: number }): void {
+  #failures(out: Emission[], o: { hour: number; day: number; cell: Cell; perHour: number }): void {
     const { cell, hour } = o;
     const inducing = this.#induced.get(cell.index) ?? 0;
     const leaks = this.#scene(out, 'leak', hour, cell.index);
     const others = this.#scene(out, 'failure', hour, cell.index + 100);
     const someone = (random: Random): Member => this.roster.someone(random, cell.category, cell.language);
-    // Induced and follow-on calls are leakage too: what is fresh is so much less.
-    const fresh = (o.perHour * (1 - REPEAT_AFTER_FAILURE * inducing)) / (1 + FOLLOW_ON_SHARE);
+    const fresh = Math.max(0, o.perHour / (1 + FOLLOW_ON_SHARE) - o.perHour * this.#inducedPart(cell, o.day));
     for (let n = leaks.random.poisson(fresh); n > 0; n--) {
       story.leak(leaks, { person: someone(leaks.random), issue: cell.issue, at: within(leaks.random, hour), inducing });
     }
@@ -202,6 +203,16 @@ export class World {
         at: within(others.random, hour),
       });
     }
+  }
+
+  /** Induced calls are leakage too: what part of a day's level they are, seen from the levels of the days before. */
+  #inducedPart(cell: Cell, day: number): number {
+    const inducing = this.#induced.get(cell.index) ?? 0;
+    const { anchorDay, firstDay, callsPerDay } = this.shape;
+    const perDay = (d: number): number => (d < firstDay ? 0 : leaksPerDay(cell, d - anchorDay, callsPerDay));
+    let inducers = 0;
+    for (const [daysAgo, part] of INDUCED_AFTER_DAYS.entries()) inducers += part * perDay(day - daysAgo);
+    return (REPEAT_AFTER_FAILURE * inducing * inducers) / ((1 + FOLLOW_ON_SHARE) * perDay(day));
   }
 
   #completions(out: Emission[], o: { hour: number; stream: number; type: JourneyType; activity: number }): void {
