@@ -1,6 +1,7 @@
 import { instantParameter, type Queryable } from '@leakage/postgres';
 import type { SilverReader } from './decide.ts';
 import type { StoredCall } from './domain/plan.ts';
+import { epochDay } from './domain/time.ts';
 import type {
   CallFact,
   DecisiveEvent,
@@ -62,14 +63,12 @@ select ${outcomes} from ${KEYS}
     outcomesBetween: `
 select ${outcomes} from ${RANGES}
   join ${schema}.journey_outcome o on o.member_id = r.member_id and o.last_decisive_at between r.lo and r.hi`,
-    // The day leads the index, so that every range is one descent per day, however long the history is.
+    // One row per range and day, so that the whole index (day, member, instant) serves each, however long the history is.
     events: `
 select ${selectList('e', EVENT_COLUMNS)}
-  from ${RANGES}
- cross join lateral generate_series(
-         floor(extract(epoch from r.lo) / 86400)::int, floor(extract(epoch from r.hi) / 86400)::int) as d (day)
+  from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::int[]) as r (member_id, lo, hi, day)
   join ${schema}.journey_event e
-    on e.event_day = d.day and e.member_id = r.member_id and e."timestamp" between r.lo and r.hi
+    on e.event_day = r.day and e.member_id = r.member_id and e."timestamp" between r.lo and r.hi
  where not e.deleted and e.action in ('error', 'abandon', 'complete')`,
     attributed: `
 select ${facts} from ${KEYS}
@@ -85,6 +84,19 @@ function rangeParameters(ranges: readonly MemberRange[]): unknown[] {
     ranges.map((range) => instantParameter(range.from)),
     ranges.map((range) => instantParameter(range.to)),
   ];
+}
+
+/** Ranges cut at the days that lead the index. */
+function dailyParameters(ranges: readonly MemberRange[]): unknown[] {
+  const daily: MemberRange[] = [];
+  const days: number[] = [];
+  for (const range of ranges) {
+    for (let day = epochDay(range.from); day <= epochDay(range.to); day++) {
+      daily.push(range);
+      days.push(day);
+    }
+  }
+  return [...rangeParameters(daily), days];
 }
 
 function keyParameters(keys: readonly JourneyKey[]): unknown[] {
@@ -109,7 +121,7 @@ export function silverReader(tx: Queryable, sql: ReaderStatements): SilverReader
     facts: (callIds) => read<CallFact>(sql.facts, [callIds]),
     outcomes: (keys) => read<JourneyOutcome>(sql.outcomes, keyParameters(keys)),
     outcomesBetween: (ranges) => read<JourneyOutcome>(sql.outcomesBetween, rangeParameters(ranges)),
-    events: (ranges) => read<DecisiveEvent>(sql.events, rangeParameters(ranges)),
+    events: (ranges) => read<DecisiveEvent>(sql.events, dailyParameters(ranges)),
     attributed: (keys) => read<CallFact>(sql.attributed, keyParameters(keys)),
   };
 }

@@ -68,8 +68,9 @@ delete from ${schema}.journey_outcome o
  where o.member_id = k.member_id and o.session_id = k.session_id and o.journey_type = k.journey_type`,
     changes: `
 insert into ${schema}.change_log (shard, seq, kind, before, after)
-select shard, seq, kind, before::jsonb, after::jsonb
-  from unnest($1::smallint[], $2::bigint[], $3::text[], $4::text[], $5::text[]) as c (shard, seq, kind, before, after)`,
+select shard, seq, kind, nullif(before, '')::jsonb, nullif(after, '')::jsonb
+  from rows from (unnest($1::smallint[]), unnest($2::bigint[]), unnest($3::text[]),
+                  string_to_table($4, E'\\n'), string_to_table($5, E'\\n')) as c (shard, seq, kind, before, after)`,
     quarantine: `
 insert into ${schema}.quarantine_record (${quarantine})
 select ${quarantine} from ${QUARANTINE_STAGE} order by kafka_topic, kafka_partition, kafka_offset
@@ -103,7 +104,10 @@ export async function writeFacts(tx: Queryable, sql: WriterStatements, writes: W
   if (outcomes.length > 0) await tx.query(sql.outcomes, arrays(outcomes, OUTCOME_COLUMNS));
 }
 
-const json = (row: object | null): string | null => (row === null ? null : JSON.stringify(row));
+/** One JSON per line, which has no line break of its own: as an array each would be escaped here and there once more. */
+function jsonLines(rows: readonly (object | null)[]): string {
+  return rows.map((row) => (row === null ? '' : JSON.stringify(row))).join('\n');
+}
 
 /**
  * Appends changes under their shards' locks, so that seq has no gaps; returns the last seq of each shard. Every shard of
@@ -126,8 +130,8 @@ export async function appendChanges(
       changes.map(({ shard }) => shard),
       seqs,
       changes.map(({ kind }) => kind),
-      changes.map(({ before }) => json(before)),
-      changes.map(({ after }) => json(after)),
+      jsonLines(changes.map(({ before }) => before)),
+      jsonLines(changes.map(({ after }) => after)),
     ]);
   }
   return last;

@@ -264,6 +264,18 @@ describe('records', () => {
     expect(await db.conflicts()).toEqual({});
   });
 
+  it.each([
+    [['a', 'B'], 'a'],
+    [['B', 'a'], 'a'],
+    [['\uffee', '😀'], '😀'],
+    [['😀', '\uffee'], '😀'],
+    [['10', '9'], '9'],
+  ])('of one revision, %j: the one with greater bytes stands in every order', async (agents, winner) => {
+    for (const agent_id of agents) await take([{ source: 'calls', event: call({ call_id: 'c', agent_id }) }]);
+    const { rows } = await db.pool.query(`select agent_id from ${SCHEMA}.call`);
+    expect(rows).toEqual([{ agent_id: winner }]);
+  });
+
   it('that are refused are kept with payload, id and reasons', async () => {
     const unidentified = call({ call_id: 'nobody', member_id: null });
     const garbage = topics.sendBytes('members', Buffer.from('garbage'), { partition: 4, timestampMs: T0 });

@@ -27,7 +27,7 @@ export function prepareOptions(rules: Rules = DEFAULT_RULES): PrepareOptions {
   };
 }
 
-function encode(record: SentRecord): Buffer {
+export function encode(record: SentRecord): Buffer {
   if (record.source === 'journeys') return contracts.journeys.encode(record.event);
   if (record.source === 'calls') return contracts.calls.encode(record.event);
   return contracts.members.encode(record.event);
