@@ -38,6 +38,8 @@ type Ending =
   | { readonly kind: 'failed'; readonly error: unknown; readonly part: string };
 
 const defaultShutdownDeadlineMs = 15_000;
+/** Starting again with the same settings would end the same way: a supervisor need not try. */
+const wrongSettings = 2;
 
 /**
  * Runs a service until it is asked to stop (SIGTERM, SIGINT, its parent's IPC channel closes) or fails, then ends the process.
@@ -91,7 +93,8 @@ async function run<S>(options: ServiceOptions<S>, settings: S & CommonSettings):
   const settled = await settle(starting, deadlineMs, log);
   const { clean } = await lifecycle.stop(Math.max(1, deadlineMs - (performance.now() - began)));
   log.info({ clean: clean && settled, ms: Math.round(performance.now() - began) }, 'stopped');
-  return how.kind === 'requested' && clean && settled ? 0 : 1;
+  if (how.kind === 'failed') return how.error instanceof SettingsError ? wrongSettings : 1;
+  return clean && settled ? 0 : 1;
 }
 
 interface Starting<S> extends Omit<ServiceContext<S>, 'own' | 'stop'> {
@@ -161,7 +164,7 @@ function watchProcess(log: Logger, requestStop: (reason: string) => void): void 
 
 function refuse(problems: readonly string[]): void {
   for (const problem of problems) process.stderr.write(`${problem}\n`);
-  process.exitCode = 2;
+  process.exitCode = wrongSettings;
 }
 
 function usage(name: string, help: string, settings: string): string {
