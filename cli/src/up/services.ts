@@ -63,7 +63,7 @@ async function isReady({ healthUrl }: RunningService): Promise<boolean> {
 
 /** The part of its history that the generator has sent: 0 to 1, or null while it does not answer. */
 export async function historySent({ service, healthUrl }: RunningService): Promise<number | null> {
-  if (service.finished) return 1; // it has sent all it had
+  if (service.over) return 1; // whatever it had to send, it has sent
   try {
     const answer = await fetch(`${healthUrl}/metrics`, { signal: AbortSignal.timeout(3_000) });
     const value = /^leakage_generator_history_ratio(?:\{[^}]*\})? ([\d.e+-]+)$/m.exec(await answer.text())?.[1];
@@ -81,7 +81,7 @@ export async function waitUntilReady(
   let waiting = [...running];
   for (const until = Date.now() + withinMs; waiting.length > 0 && Date.now() < until && !signal.aborted; ) {
     const answers = await Promise.all(waiting.map(isReady));
-    waiting = waiting.filter((one, i) => !answers[i] && !one.service.finished);
+    waiting = waiting.filter((one, i) => !answers[i] && !one.service.over);
     if (waiting.length > 0) await sleep(200);
   }
   return waiting.map(({ service }) => service.name);

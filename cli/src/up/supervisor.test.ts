@@ -64,7 +64,7 @@ test('wrong settings are not tried again', async () => {
 
 test('one that may finish is not started again after code 0, any other is', async () => {
   const finishing = supervise(countStarts, { mayFinish: true });
-  await eventually(() => finishing.service.finished);
+  await eventually(() => finishing.service.over);
   expect(starts()).toBe(1);
   const other = supervise(`${countStarts} process.exit(0);`);
   await other.service.broken;

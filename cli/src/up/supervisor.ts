@@ -50,7 +50,7 @@ export class SupervisedService {
   readonly #loop: Promise<void>;
   readonly #breakdown = Promise.withResolvers<string>();
   #process: ServerProcess | null = null;
-  #finished = false;
+  #over = false;
 
   constructor(plan: ServicePlan, o: SupervisorOptions, limits: RestartLimits = defaultLimits) {
     this.name = plan.name;
@@ -62,9 +62,9 @@ export class SupervisedService {
     this.#loop = this.#run();
   }
 
-  /** Has done what it had to do. */
-  get finished(): boolean {
-    return this.#finished;
+  /** Has done what it had to do, or is beyond help: it will not run again. */
+  get over(): boolean {
+    return this.#over;
   }
 
   async stop(): Promise<void> {
@@ -84,12 +84,13 @@ export class SupervisedService {
       const ending = await this.#start().ended;
       if (this.#stopping.signal.aborted) return;
       if (ending.code === 0 && this.#plan.mayFinish) {
-        this.#finished = true;
+        this.#over = true;
         return;
       }
       crashes = Date.now() - began > this.#limits.calmMs ? 1 : crashes + 1;
       const what = `${this.name} ${ending.text}${this.#lastWords()}`;
       if (ending.code === wrongSettings || crashes > this.#limits.crashesMax) {
+        this.#over = true;
         this.#breakdown.resolve(`${what}. See ${this.logFile}.`);
         return;
       }
