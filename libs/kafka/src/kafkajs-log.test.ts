@@ -1,6 +1,6 @@
 import { logLevel } from 'kafkajs';
 import { expect, test } from 'vitest';
-import { levelOf } from './kafkajs-log.ts';
+import { levelOf, rememberTexts } from './kafkajs-log.ts';
 
 test('what a starting broker or a rebalance makes kafkajs report as an error is no news', () => {
   expect(
@@ -17,4 +17,12 @@ test('anything else is one step below what kafkajs says, because it retries or c
   expect(levelOf(logLevel.WARN, 'something')).toBe('info');
   expect(levelOf(logLevel.INFO, 'Pausing fetching')).toBe('debug');
   expect(levelOf(logLevel.DEBUG, 'Request')).toBe('trace');
+});
+
+test('a broker that is away is reported now and then, not several times a second', () => {
+  let now = 0;
+  const isRepeated = rememberTexts(() => now);
+  expect([isRepeated('refused'), isRepeated('refused'), isRepeated('other')]).toEqual([false, true, false]);
+  now = 15_000;
+  expect([isRepeated('refused'), isRepeated('refused')]).toEqual([false, true]);
 });
