@@ -61,11 +61,12 @@ async function generate(options: Readonly<Record<string, string | true | undefin
     env,
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
-  // On a terminal both get the Ctrl-C; a signal to this process alone is passed on.
-  const pass = (signal: NodeJS.Signals): void => {
-    if (!process.stdin.isTTY) child.kill(signal);
+  // A terminal sends Ctrl-C to both processes, a supervisor often to this one alone: closing the channel stops the
+  // generator in order either way, and does not count as a second signal.
+  const stop = (): void => {
+    if (child.connected) child.disconnect();
   };
-  process.on('SIGINT', pass).on('SIGTERM', () => child.kill('SIGTERM'));
+  process.on('SIGINT', stop).on('SIGTERM', stop);
   const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
   if (code === 2) throw new CommandError('The generator does not accept these settings.', 2);
   if (code !== 0) throw new CommandError(`The generator ended with ${signal ?? `code ${code}`}.`);
