@@ -110,6 +110,31 @@ describe('the rule on the shared vectors', () => {
   });
 });
 
+describe('one member with very many records', () => {
+  it(
+    'is decided in time that grows with their number, not with its square',
+    async () => {
+      const busy = (n: number): SentRecord[] =>
+        Array.from({ length: n }, (_, i) => {
+          const at = T0 + i * 7_000;
+          return i % 2 === 0
+            ? { source: 'journeys', event: journey({ session_id: `S${i}`, timestamp: at }) }
+            : { source: 'calls', event: call({ call_timestamp: at, emitted_at: at }) };
+        });
+      const time = async (n: number) => {
+        const began = process.cpuUsage();
+        await new Rule().take(busy(n));
+        const { user } = process.cpuUsage(began);
+        return user;
+      };
+      await time(500);
+      const small = await time(1_000);
+      expect(await time(8_000)).toBeLessThan(small * 40);
+    },
+    PATIENCE_MS,
+  );
+});
+
 describe('the rule against the naive model', () => {
   it(
     'agrees on any set of records, in any order, duplicated and cut into any batches',

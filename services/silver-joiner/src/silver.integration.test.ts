@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FakeTopics, type SentRecord } from './testing/delivery.ts';
 import { naiveSilver } from './testing/naive-model.ts';
-import { fold, foldedRows, gaps, JoinerProcess, SCHEMA, SilverDatabase } from './testing/postgres-silver.ts';
+import { fold, foldedRows, gaps, JOINER, JoinerProcess, SCHEMA, SilverDatabase } from './testing/postgres-silver.ts';
 import { expectedState, stateOf, vector, vectors } from './testing/vectors.ts';
 import { comparableNaive, comparableSilver, cut, NAIVE_RULES, type World, worlds } from './testing/worlds.ts';
 
@@ -337,6 +337,46 @@ describe('records', () => {
       ['member', 'MAPD Tenured', 'Commercial'],
     ]);
   });
+});
+
+describe('a batch', () => {
+  it('of holes only moves the position', async () => {
+    const [chunk] = topics.deliver(send([{ source: 'calls', event: call() }]));
+    if (chunk === undefined) throw new Error('a record was sent');
+    expect(await one.take([{ ...chunk, records: [], holes: 1, lastOffset: null, lastFingerprint: null }])).toBe(
+      'applied',
+    );
+    const { rows } = await db.pool.query('select next_offset, holes from ops.position where next_offset > 0');
+    expect(rows).toEqual([{ next_offset: 1, holes: 1 }]);
+  });
+
+  it(
+    'whose connection dies at any moment is applied once or not at all, and the positions say which',
+    async () => {
+      const { steps } = vector('T-ATT');
+      const records = steps.flatMap((step) => step.records);
+      for (let run = 0; run < 12; run++) {
+        await restart();
+        const chunks = topics.deliver(send(records));
+        await one.take([]);
+        const applying = one.take(chunks);
+        await new Promise((resolve) => setTimeout(resolve, run * 4));
+        await db.pool.query('select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1', [
+          JOINER,
+        ]);
+        const result = await applying;
+        const { rows } = await db.pool.query<{ moved: number }>(
+          'select count(*) as moved from ops.position where next_offset > 0',
+        );
+        const isApplied = rows[0]?.moved !== 0;
+        expect(isApplied ? ['applied', 'unknown'] : ['unknown']).toContain(result);
+        if (!isApplied) expect(await one.take(chunks)).toBe('applied');
+        expect(await state()).toEqual(expectedState(...steps));
+        await expectConsistent();
+      }
+    },
+    PATIENCE_MS,
+  );
 });
 
 describe('the change log', () => {

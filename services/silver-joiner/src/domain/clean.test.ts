@@ -19,7 +19,8 @@ function journeyReasons(fields: Parameters<typeof journey>[0], kafkaTimestamp = 
 }
 
 function journeyRow(fields: Parameters<typeof journey>[0]) {
-  const cleaned = cleanJourney(journey({ timestamp: NOW, emitted_at: NOW, ...fields }), NOW, context);
+  const known = { timestamp: NOW, emitted_at: NOW, error_code: 'ERR_BILLING_TIMEOUT' };
+  const cleaned = cleanJourney(journey({ ...known, ...fields }), NOW, context);
   if (!cleaned.ok) throw new Error(cleaned.reasons.join());
   return cleaned;
 }
@@ -69,9 +70,14 @@ describe('journey events are normalised', () => {
       journey_type: ' Billing',
       action: 'ERROR',
       device_type: 'Smartphone',
-      error_code: ' e1 ',
+      error_code: ' err_billing_server ',
     });
-    expect(row).toMatchObject({ journey_type: 'billing', action: 'error', device_type: 'mobile', error_code: 'E1' });
+    expect(row).toMatchObject({
+      journey_type: 'billing',
+      action: 'error',
+      device_type: 'mobile',
+      error_code: 'ERR_BILLING_SERVER',
+    });
     expect(warnings).toEqual([]);
   });
 
@@ -83,9 +89,14 @@ describe('journey events are normalised', () => {
     expect(journeyRow({ device_type: null })).toMatchObject({ row: { device_type: null }, warnings: [] });
   });
 
+  it('with a warning for a code that its journey is not known to give', () => {
+    expect(journeyRow({ error_code: 'ERR_RX_NETWORK' }).warnings).toEqual(['D4:unknown_error_code']);
+    expect(journeyRow({ error_code: 'err_rx_network', journey_type: 'pharmacy' }).warnings).toEqual([]);
+  });
+
   it('with warnings for an error without code and for an old event', () => {
     const { warnings } = journeyRow({ error_code: ' ', timestamp: NOW - 30 * DAY - 1 });
-    expect(warnings).toEqual(['D4:error_code', 'D3:old']);
+    expect(warnings).toEqual(['D4:missing_error_code', 'D3:old']);
   });
 
   it('with an id derived from what was normalised, where none was sent', () => {
@@ -186,7 +197,7 @@ describe('T-DQ', () => {
       if (i < 3) return journey({ timestamp: NOW, member_id: null });
       if (i < 5) return journey({ timestamp: NOW, journey_type: 'dental' });
       if (i === 5) return journey({ timestamp: NOW + DAY, emitted_at: NOW });
-      return journey({ timestamp: NOW, error_code: i < 26 ? null : 'E' });
+      return journey({ timestamp: NOW, error_code: i < 26 ? null : 'ERR_BILLING_TIMEOUT' });
     });
     const cleaned = events.map((event) => cleanJourney(event, NOW, context));
     expect(cleaned.filter((one) => !one.ok)).toHaveLength(6);

@@ -1,4 +1,5 @@
 import type { CallLog, DigitalJourneyEvent, MemberProfile } from '@leakage/schemas';
+import { isKnownCode } from './error-codes.ts';
 import { derivedEventId, type Sha256 } from './identity.ts';
 import type { Aligner } from './reason-table.ts';
 import { codeForm, idForm, keyForm, utf8Length } from './text.ts';
@@ -138,7 +139,8 @@ export function cleanJourney(
   }
 
   const errorCode = codeForm(event.error_code);
-  if (action === 'error' && errorCode === null) warnings.push('D4:error_code');
+  if (action === 'error' && errorCode === null) warnings.push('D4:missing_error_code');
+  if (errorCode !== null && !isKnownCode(journeyType, errorCode)) warnings.push('D4:unknown_error_code');
   if (timestamp < emittedAt - OLD_MS) warnings.push('D3:old');
   const facts = {
     member_id: memberId,

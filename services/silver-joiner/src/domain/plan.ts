@@ -1,8 +1,8 @@
 import { attribute, compareDecisive } from './attribution.ts';
 import { type Interval, memberCategory, profileAt, validityOf } from './enrich.ts';
-import { journeyOutcome } from './journey.ts';
+import { journeyOutcome, type OutcomeColumns } from './journey.ts';
 import type { MemberChanges } from './member-changes.ts';
-import { mergeRanges } from './ranges.ts';
+import { anyWithin, mergeRanges, within } from './ranges.ts';
 import type { Alignment } from './reason-table.ts';
 import { compareCalls, repeatCalls } from './repeats.ts';
 import { REPEAT_MS, type RuleBook } from './rules.ts';
@@ -65,6 +65,8 @@ const keyOf = (key: JourneyKey): string => `${key.session_id}\u0000${key.journey
 function versionsOf<T>(changes: readonly Change<T>[]): T[] {
   return changes.flatMap(({ before, after }) => [before, after].filter((version) => version !== null));
 }
+
+const ascending = (instants: number[]): number[] => instants.sort((a, b) => a - b);
 
 const contains = (interval: Interval, instant: number): boolean => instant >= interval.from && instant <= interval.to;
 
@@ -144,8 +146,8 @@ export function findDirty(
     outcomes.set(keyOf(outcome), { key: outcome, before: outcome, after: outcome });
   for (const fact of loaded.replaced) facts.set(fact.call_id, { before: fact, after: null });
 
-  const eventTimes = versionsOf(changes.events).map((event) => event.timestamp);
-  const callTimes = versionsOf(changes.calls).map((call) => call.call_timestamp);
+  const eventTimes = ascending(versionsOf(changes.events).map((event) => event.timestamp));
+  const callTimes = ascending(versionsOf(changes.calls).map((call) => call.call_timestamp));
   const changed = new Set(changes.calls.flatMap(({ after }) => (after === null ? [] : [after.call_id])));
   const calls = loaded.calls
     .map(({ call, fact }) => ({ call, fact, aligned: book.aligner.align(call.call_reason, call.ivr_path) }))
@@ -160,8 +162,8 @@ export function findDirty(
     const isNew = changed.has(call.call_id);
     if (!isNew && fact === null)
       throw new Error('a stored call has no fact: silver was changed by someone else (law 9)');
-    const attribution = isNew || eventTimes.some((time) => at >= time - windowMs && at <= time + 2 * windowMs);
-    const repeat = isNew || callTimes.some((time) => at >= time && at <= time + REPEAT_MS);
+    const attribution = isNew || anyWithin(eventTimes, at - 2 * windowMs, at + windowMs);
+    const repeat = isNew || anyWithin(callTimes, at - REPEAT_MS, at);
     const profile = isNew || plan.reprofiled.some((interval) => contains(interval, at));
     if (!attribution && !repeat && !profile) return [];
     return [{ call, fact, aligned, attribution, repeat, profile, isRepeat: repeats.has(call.call_id) }];
@@ -177,14 +179,19 @@ export function eventRanges(plan: MemberPlan, { windowMs }: RuleBook): MemberRan
     if (attribution) ranges.push({ member_id, from: at - 2 * windowMs, to: at + windowMs });
   }
   // A journey's events lie between its first and last stored ones, and at the instants that changed.
-  for (const key of plan.eventJourneys.keys()) {
+  const journeys = new Map<string, { member_id: string; from: number; to: number }>();
+  for (const event of versionsOf(plan.changes.events)) {
+    const key = keyOf(event);
     const stored = plan.outcomes.get(key)?.before;
-    const times = versionsOf(plan.changes.events)
-      .filter((event) => keyOf(event) === key)
-      .map((event) => event.timestamp);
-    if (stored) times.push(stored.first_decisive_at, stored.last_decisive_at);
-    ranges.push({ member_id, from: Math.min(...times), to: Math.max(...times) });
+    const at = event.timestamp;
+    const range = journeys.get(key) ?? {
+      member_id,
+      from: stored?.first_decisive_at ?? at,
+      to: stored?.last_decisive_at ?? at,
+    };
+    journeys.set(key, { member_id, from: Math.min(range.from, at), to: Math.max(range.to, at) });
   }
+  ranges.push(...journeys.values());
   return mergeRanges(ranges);
 }
 
@@ -215,8 +222,11 @@ function decideCall(plan: MemberPlan, dirty: DirtyCall, book: RuleBook): CallFac
   const { call, fact, aligned } = dirty;
   const at = call.call_timestamp;
   const { date, hour } = book.local(at);
+  const { windowMs } = book;
   const attribution: AttributionColumns =
-    dirty.attribution || fact === null ? attribute(at, aligned, plan.events, book.windowMs) : attributionOf(fact);
+    dirty.attribution || fact === null
+      ? attribute(at, aligned, eventsAround(plan, { from: at - 2 * windowMs, to: at + windowMs }), windowMs)
+      : attributionOf(fact);
   const profile = dirty.profile || fact === null ? profileAt(plan.versions, at) : profileOf(fact);
   return {
     call_id: call.call_id,
@@ -233,6 +243,10 @@ function decideCall(plan: MemberPlan, dirty: DirtyCall, book: RuleBook): CallFac
     local_date: date,
     local_hour: hour,
   };
+}
+
+function eventsAround(plan: MemberPlan, interval: Interval): readonly DecisiveEvent[] {
+  return within(plan.events, interval, (event) => event.timestamp);
 }
 
 function attributionOf(fact: CallFact): AttributionColumns {
@@ -294,9 +308,11 @@ export function settle(
   for (const [id, key] of [...plan.eventJourneys, ...plan.leakJourneys]) {
     if (!plan.outcomes.has(id)) plan.outcomes.set(id, { key, before: null, after: null });
   }
+  const events = Map.groupBy(plan.events, keyOf);
   for (const [id, entry] of plan.outcomes) {
     const calls = leakCounts.get(id) ?? entry.before?.leakage_calls ?? 0;
-    entry.after = decideOutcome(plan, entry, { calls, book });
+    const decided = plan.eventJourneys.has(id) ? journeyOutcome(events.get(id) ?? [], book.windowMs) : entry.before;
+    entry.after = outcomeOf(plan, { ...entry, decided, calls }, book);
   }
   return { facts: [...plan.facts.values()], outcomes: [...plan.outcomes.values()], category: categoryChange(plan) };
 }
@@ -323,19 +339,11 @@ function settlePrimaries(plan: MemberPlan): Map<string, number> {
   return counts;
 }
 
-function decideOutcome(
+function outcomeOf(
   plan: MemberPlan,
-  entry: { key: JourneyKey; before: JourneyOutcome | null },
-  { calls, book }: { calls: number; book: RuleBook },
+  { key, decided, calls }: { key: JourneyKey; decided: OutcomeColumns | null; calls: number },
+  book: RuleBook,
 ): JourneyOutcome | null {
-  const { key, before } = entry;
-  const id = keyOf(key);
-  const decided = plan.eventJourneys.has(id)
-    ? journeyOutcome(
-        plan.events.filter((event) => keyOf(event) === id),
-        book.windowMs,
-      )
-    : before;
   if (decided === null) {
     if (calls > 0) throw new Error('a call is charged to a journey without decisive events');
     return null;

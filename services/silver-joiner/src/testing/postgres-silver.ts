@@ -21,6 +21,8 @@ import { stagingTables } from '../staging.ts';
 import { PREFIX, prepareOptions } from './delivery.ts';
 
 export const SCHEMA = 'silver_1';
+/** What the sessions of joiners are called, so that a test can end them. */
+export const JOINER = 'silver-joiner-under-test';
 const PIPELINE = 'silver_1';
 export const testLog = createLogger({ service: 'silver-test', level: 'error' });
 
@@ -35,7 +37,7 @@ export class JoinerProcess {
     const book = openRuleBook(rules, shardOf);
     this.session = new Session({
       url,
-      applicationName: 'silver-test',
+      applicationName: JOINER,
       setup: [...indexedPlansOnly, ...stagingTables],
       log: testLog,
     });
