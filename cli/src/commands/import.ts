@@ -32,8 +32,8 @@ export function register(program: Command): void {
     .description(
       'Publishes the rows of files to the topics, then waits until silver has judged them. A line that cannot be read at all ' +
         'is refused and told; a row with wrong values is sent, and silver quarantines it with its reason. Times without an ' +
-        'offset are local; one that happens twice when clocks go back is the first of the two. Importing a file again does ' +
-        'no harm: its rows are duplicates.',
+        'offset are local: one that happens twice when clocks go back is the first of the two, one that is skipped when they ' +
+        'go forward lies as much later. Importing a file again does no harm: its rows are duplicates.',
     )
     .option('--time-zone <name>', 'of times without an offset (default: TIME_ZONE)')
     .option('--no-wait', 'do not wait for silver')

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { CsvReader, type CsvRecord } from './csv.ts';
 
@@ -44,4 +45,25 @@ test('bytes that are not UTF-8 are refused, never replaced', () => {
     { line: 1, refused: 'not valid UTF-8' },
     { line: 2, cells: ['2', 'ok'] },
   ]);
+});
+
+test('whatever values are written as CSV are read back', () => {
+  const value = fc.string({ unit: fc.constantFrom('a', '"', ',', '\n', '\r\n', ' ', 'é') });
+  const record = fc.array(value, { minLength: 2, maxLength: 4 });
+  const write = (cells: readonly string[]): string => cells.map((cell) => `"${cell.replaceAll('"', '""')}"`).join(',');
+  fc.assert(
+    fc.property(fc.array(record, { maxLength: 6 }), fc.constantFrom('\n', '\r\n'), (records, end) => {
+      const found = read(records.map((cells) => write(cells) + end).join(''));
+      expect(found.map((one) => ('cells' in one ? one.cells : one))).toEqual(records);
+    }),
+  );
+});
+
+test('any bytes give records or refusals, and no line is told twice', () => {
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(0x22, 0x2c, 0x0a, 0x0d, 0x61, 0xe9), { maxLength: 200 }), (bytes) => {
+      const lines = read(Buffer.from(bytes)).map((record) => record.line);
+      expect([...new Set(lines)].sort((a, b) => a - b)).toEqual(lines);
+    }),
+  );
 });

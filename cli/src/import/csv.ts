@@ -18,19 +18,19 @@ export class CsvReader {
 
   /** The records that `lines` complete. */
   read(lines: readonly Line[]): CsvRecord[] {
-    const records: CsvRecord[] = [];
+    const records: Complete[] = [];
     for (const line of lines) this.#take(line, records);
-    return records;
+    return withCells(records);
   }
 
   /** What is left at the end of the file. */
   end(): CsvRecord[] {
-    const records: CsvRecord[] = [];
+    const records: Complete[] = [];
     while (this.#open.length > 0) this.#giveUp(records, 'a quote is opened and never closed');
-    return records;
+    return withCells(records);
   }
 
-  #take(line: Line, records: CsvRecord[]): void {
+  #take(line: Line, records: Complete[]): void {
     if (line.bytes === null) {
       while (this.#open.length > 0) this.#giveUp(records, 'a quote is opened and never closed');
       records.push({ line: line.number, refused: `longer than ${LINE_BYTES_MAX} bytes` });
@@ -46,10 +46,10 @@ export class CsvReader {
     }
   }
 
-  #complete(records: CsvRecord[]): void {
+  #complete(records: Complete[]): void {
     const [first, ...others] = this.#open;
     if (first === undefined) return;
-    const record = parseRecord(this.#open);
+    const record = recordOf(this.#open);
     if (record === null) {
       this.#forget();
     } else if ('refused' in record && others.length > 0) {
@@ -61,7 +61,7 @@ export class CsvReader {
   }
 
   /** Refuses the first open line and reads the others anew: one stray quote costs one line. */
-  #giveUp(records: CsvRecord[], reason: string): void {
+  #giveUp(records: Complete[], reason: string): void {
     const [first, ...others] = this.#open;
     this.#forget();
     if (first !== undefined) records.push({ line: first.number, refused: reason });
@@ -81,20 +81,52 @@ function quotesIn(bytes: Buffer): number {
   return quotes;
 }
 
+/** A record whose quotes are balanced; `quoted` is one line that a parser has still to take apart. */
+type Complete = CsvRecord | { line: number; quoted: string };
+
 /** Null for an empty line. */
-function parseRecord(lines: readonly Line[]): CsvRecord | null {
+function recordOf(lines: readonly Line[]): Complete | null {
   const line = lines[0]?.number ?? 0;
-  const bytes = Buffer.concat(
-    lines.flatMap(({ bytes: part }, i) => (i === 0 ? [part ?? empty] : [newline, part ?? empty])),
-  );
+  const parts = lines.map((one) => one.bytes ?? empty);
+  const bytes =
+    parts.length === 1 && parts[0] !== undefined
+      ? parts[0]
+      : Buffer.concat(parts.flatMap((part, i) => (i === 0 ? [part] : [newline, part])));
   if (!isUtf8(bytes)) return { line, refused: 'not valid UTF-8' };
   const text = bytes.toString('utf8').replace(/\r$/, '');
   if (text.trim() === '') return null;
   // Most lines hold no quote, and for those a parser has nothing to do.
   if (!text.includes('"')) return { line, cells: text.split(',') };
+  return lines.length === 1 ? { line, quoted: text } : parseOne(line, text);
+}
+
+/** To make a parser costs more than to parse a line: one takes all lines apart, unless one of them is wrong. */
+function withCells(records: readonly Complete[]): CsvRecord[] {
+  const texts = records.flatMap((record) => ('quoted' in record ? [record.quoted] : []));
+  const parsed = texts.length > 1 ? parseAll(texts) : null;
+  let next = 0;
+  return records.map((record) => {
+    if (!('quoted' in record)) return record;
+    const cells = parsed?.[next];
+    next += 1;
+    return cells === undefined ? parseOne(record.line, record.quoted) : { line: record.line, cells };
+  });
+}
+
+/** Null unless every line is one record. */
+function parseAll(texts: readonly string[]): string[][] | null {
   try {
-    const [cells] = parse(text, { relax_column_count: true, record_delimiter: ['\r\n', '\n'] });
-    return cells === undefined ? null : { line, cells };
+    const parsed = parse(texts.join('\n'), { relax_column_count: true, record_delimiter: '\n' });
+    return parsed.length === texts.length ? parsed : null;
+  } catch {
+    return null; // each is parsed alone then, and says what is wrong with it
+  }
+}
+
+function parseOne(line: number, text: string): CsvRecord {
+  try {
+    const [cells = []] = parse(text, { relax_column_count: true, record_delimiter: '\n' });
+    return { line, cells };
   } catch (error) {
     return { line, refused: describe(error) };
   }

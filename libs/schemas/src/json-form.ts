@@ -11,7 +11,10 @@ const LENIENT: ReadonlySet<string> = new Set(['sentiment_score', 'handle_time_se
 const INT_MIN = -(2 ** 31);
 const INT_MAX = 2 ** 31 - 1;
 
-/** Plain JSON with the same field names; see docs/semantics.md for what each type accepts. */
+/**
+ * Plain JSON with the names of the fields. Instants are ISO 8601 with an offset or integral epoch milliseconds, dates
+ * 'YYYY-MM-DD', ints integral and of 32 bits, null is absent; of two equal keys the last counts, unknown ones are counted.
+ */
 export function decodeJson(shape: Shape, value: Buffer): JsonResult {
   let parsed: Record<string, unknown>;
   try {
