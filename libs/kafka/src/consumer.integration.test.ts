@@ -221,6 +221,13 @@ test('a stop lets the running batch end, applies nothing after it, and leaves wi
   expect([applies, pipeline.total]).toEqual([1, 100]);
 });
 
+test('who is asked to stop does not have to wait for the first assignment', async () => {
+  const abort = new AbortController();
+  const consumer = await consume({ signal: abort.signal });
+  abort.abort();
+  await expect(consumer.ready).rejects.toThrow('before it was ready');
+});
+
 test('a stop while the group is being joined is clean, too', async () => {
   const consumer = await consume();
   await consumer.stop();

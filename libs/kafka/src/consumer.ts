@@ -72,6 +72,9 @@ class StageConsumer<P> implements KafkaConsumer {
     // Whoever owns this part listens; nobody has to.
     this.#failed.promise.catch(() => undefined);
     this.#ready.promise.catch(() => undefined);
+    const giveUp = (): void => this.#ready.reject(new ConsumerError('the consumer is to stop before it was ready'));
+    if (options.signal?.aborted) giveUp();
+    else options.signal?.addEventListener('abort', giveUp, { once: true });
   }
 
   get ready(): Promise<void> {

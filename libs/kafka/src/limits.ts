@@ -5,7 +5,7 @@ export const consumerLimits: ConsumerLimits = {
   maxBatchRecords: 10_000,
   maxBatchBytes: 16 * 1024 * 1024,
   bufferRecordsPerPartition: 10_000,
-  bufferBytes: 64 * 1024 * 1024,
+  bufferBytes: 32 * 1024 * 1024,
   lingerMs: 0,
   // Longer than a rebalance may take (60 s), during which nothing is fetched.
   stallMs: 90_000,
@@ -21,7 +21,7 @@ export const consumerLimits: ConsumerLimits = {
   rebalanceTimeoutMs: 60_000,
   heartbeatMs: 3_000,
   fetchWaitMs: 250,
-  fetchBytes: 16 * 1024 * 1024,
+  fetchBytes: 8 * 1024 * 1024,
   // With less, one fetch does not last for one transaction (measured: 256 KB gives less than half the rate of 1 MB).
   fetchBytesPerPartition: 1024 * 1024,
 };

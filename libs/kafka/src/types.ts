@@ -71,6 +71,8 @@ export interface ConsumerOptions<P> extends Partial<ConsumerLimits> {
   readonly stage: Stage<P>;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Aborted: nobody waits for `ready` any more, it rejects. Stopping is still `stop`'s. */
+  readonly signal?: AbortSignal;
 }
 
 /** Law 10: everything that could grow or last has a name here. Defaults in `limits.ts`. */

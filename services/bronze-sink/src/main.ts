@@ -48,6 +48,7 @@ async function start(ctx: ServiceContext<BronzeSettings>): Promise<void> {
       heartbeatMs: Math.min(3_000, s.sessionTimeoutMs / 4),
       log,
       metrics,
+      signal: ctx.signal,
     }),
   );
   health.setReady('consumer', false, 'waiting for partitions');

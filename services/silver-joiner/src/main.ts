@@ -70,6 +70,7 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
       lingerMs: s.lingerMs,
       log,
       metrics,
+      signal: ctx.signal,
     }),
   );
   health.setReady('consumer', false, 'waiting for partitions');
