@@ -75,7 +75,9 @@ export async function newestRecord(
       `select kafka_timestamp, emitted_at from ${leaf} where ctid >= '(${Math.max(0, pages - 32)},0)'::tid`,
   );
   const { rows } = await db.query<{ emittedAt: number | null; kafkaTimestamp: number | null }>(
-    `select max(emitted_at) as "emittedAt", max(kafka_timestamp) as "kafkaTimestamp" from (${tails.join(' union all ')}) r`,
+    // A source whose clock runs ahead says nothing about freshness: silver quarantines what it sends.
+    `select max(emitted_at) filter (where emitted_at <= kafka_timestamp + interval '5 minutes') as "emittedAt",
+            max(kafka_timestamp) as "kafkaTimestamp" from (${tails.join(' union all ')}) r`,
   );
   return rows[0] ?? { emittedAt: null, kafkaTimestamp: null };
 }

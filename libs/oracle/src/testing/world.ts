@@ -178,7 +178,7 @@ export async function createWorld() {
       return (await query(sql)).rows as R[];
     });
 
-  /** Fills silver, gold and the outcomes with what the oracle says. */
+  /** Fills silver, gold and the outcomes, emptied first, with what the oracle says. */
   async function adopt(): Promise<void> {
     await snapshot(async (query) => {
       await recompute(query, options);
@@ -224,6 +224,11 @@ const call = `call_id, member_id, call_timestamp, ivr_path, handle_time_seconds,
   resolution_status, deleted`;
 
 const adoption = [
+  `truncate silver_1.journey_event, silver_1.call, silver_1.member_profile, silver_1.call_fact, silver_1.journey_outcome,
+     silver_1.quarantine_record, silver_1.conflict_record, ${Object.keys(cubes)
+       .map((name) => `gold_1.${name}`)
+       .join(', ')}`,
+  `update ops.position set quarantined = 0, accepted = accepted + quarantined where pipeline = 'silver_1'`,
   cleaned({
     table: 'journey_event',
     from: 'oracle_journey',
