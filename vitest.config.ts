@@ -11,7 +11,9 @@ export default defineConfig({
           name: 'unit',
           include: ['**/*.test.ts'],
           exclude: [...never, ...withServers],
-          sequence: { groupOrder: 0 },
+          // The quick ones first. (Order 0 would put a project with one worker behind all others.)
+          sequence: { groupOrder: 1 },
+          maxWorkers: 2,
           testTimeout: 20_000,
         },
       },
@@ -23,7 +25,7 @@ export default defineConfig({
           globalSetup: ['./libs/testing/src/global-setup.ts'],
           // One Kafka and one Postgres for the whole run; more files at a time than cores would only make waits longer.
           maxWorkers: 2,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },
