@@ -22,8 +22,8 @@ export type FoldOutcome =
   | { readonly kind: 'folded'; readonly rows: number; readonly cells: number; readonly left: number }
   /** Nothing to fold. */
   | { readonly kind: 'idle' }
-  /** Another process is folding this generation. */
-  | { readonly kind: 'busy' }
+  /** Another process is folding this generation, or counting it for the first time (then nothing is `registered`). */
+  | { readonly kind: 'busy'; readonly registered: boolean; readonly left: number }
   /** No reader, or a log that does not reach back to it: everything was counted anew from silver. */
   | { readonly kind: 'recounted'; readonly cells: number }
   /** Rolled back, or whether it was applied is not known: the reader says where to go on. */
@@ -40,7 +40,8 @@ export async function foldOnce(pool: Pool, o: FoldOptions): Promise<FoldOutcome>
   try {
     return await inTransaction(pool, async (tx): Promise<FoldOutcome> => {
       // 1. One process at a time; the lock ends with the transaction, however that ends.
-      if (!(await tryFoldLock(tx, o.generation))) return { kind: 'busy' };
+      if (!(await tryFoldLock(tx, o.generation)))
+        return { kind: 'busy', registered: seen.registered, left: waiting(seen) };
       // 2. What is visible as written here stays: later statements see at least as much.
       const now = await progress(tx, o.generation);
       if (!now.registered) return { kind: 'recounted', cells: await recount(tx, o) };
@@ -89,7 +90,7 @@ export class Aggregator implements Part {
 
   constructor(o: AggregatorOptions) {
     this.#o = o;
-    this.#metrics = goldMetrics(o.metrics, () => this.#lag());
+    this.#metrics = goldMetrics(o.metrics);
     o.health.setReady('fold', false, 'nothing has been folded yet');
     const failure = Promise.withResolvers<never>();
     this.failed = failure.promise;
@@ -105,6 +106,7 @@ export class Aggregator implements Part {
   /** Ends after the fold under way. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.wake();
     await this.#done;
   }
 
@@ -116,7 +118,7 @@ export class Aggregator implements Part {
       const outcome = await this.#step();
       if (outcome.kind === 'folded' && outcome.left > 0) continue;
       if (outcome.kind === 'folded') await pause(this.#o.pauseMs, signal);
-      await pause(this.#o.pollMs, AbortSignal.any([signal, this.#waking.signal]));
+      await pause(this.#o.pollMs, this.#waking.signal);
     }
   }
 
@@ -134,7 +136,7 @@ export class Aggregator implements Part {
       case 'recounted':
         this.#o.log.info(
           { cells: outcome.cells, ms: Math.round(performance.now() - began) },
-          'no usable position in the change log: counted everything anew from silver',
+          'no position that the change log reaches back to: counted everything anew from silver',
         );
         break;
       case 'again':
@@ -144,18 +146,11 @@ export class Aggregator implements Part {
       case 'busy':
         break;
     }
-    if (outcome.kind !== 'again' && (outcome.kind !== 'busy' || (await this.#isRegistered())))
-      this.#o.health.setReady('fold', true);
+    if (outcome.kind !== 'again') this.#metrics.lag.set('left' in outcome ? outcome.left : 0);
+    // While another process folds, this one is as good as ready, once there is something to fold from.
+    const ready = outcome.kind === 'busy' ? outcome.registered : outcome.kind !== 'again';
+    if (ready) this.#o.health.setReady('fold', true);
     return outcome;
-  }
-
-  /** While another process folds, this one is as good as ready once there is something to fold from. */
-  async #isRegistered(): Promise<boolean> {
-    return (await progress(this.#o.pool, this.#o.generation)).registered;
-  }
-
-  async #lag(): Promise<number> {
-    return waiting(await progress(this.#o.pool, this.#o.generation));
   }
 
   #summarise(rows: number): void {

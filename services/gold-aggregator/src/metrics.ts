@@ -1,12 +1,11 @@
 import type { Metrics } from '@leakage/runtime';
 
-export function goldMetrics(metrics: Metrics, lag: () => Promise<number>) {
-  metrics.gauge({
-    name: 'leakage_gold_lag_rows',
-    help: 'Rows of the change log that are not in gold yet.',
-    collect: async (gauge) => gauge.set(await lag()),
-  });
+export function goldMetrics(metrics: Metrics) {
   return {
+    lag: metrics.gauge({
+      name: 'leakage_gold_lag_rows',
+      help: 'Rows of the change log that were not in gold when this process last looked.',
+    }),
     folds: metrics.counter({
       name: 'leakage_gold_folds_total',
       help: 'Attempts to fold, by outcome.',
