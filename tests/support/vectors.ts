@@ -58,7 +58,7 @@ function reencode<T>(
 ) {
   const decoded = contract.decode(json);
   if (!decoded.ok || decoded.event === null)
-    throw new Error(`the fixture holds a record that does not decode: ${json}`);
+    throw new Error(`the fixture holds a record that does not decode: ${json.toString()}`);
   return contract.encode(decoded.event);
 }
 
@@ -129,6 +129,6 @@ export async function actual(pool: Pool, step: VectorStep): Promise<{ facts: Row
 }
 
 function byKey(rows: readonly Row[]): Row[] {
-  const key = (row: Row) => String(row.call_id ?? [row.member_id, row.session_id, row.journey_type].join('|'));
+  const key = (row: Row) => JSON.stringify([row.call_id, row.member_id, row.session_id, row.journey_type]);
   return [...rows].sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
