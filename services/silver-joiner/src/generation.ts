@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { ensureGeneration, type Generation, type Pool } from '@leakage/postgres';
-import { type Environment, settingsSet } from '@leakage/runtime';
+import { type Environment, SettingsError, settingsSet } from '@leakage/runtime';
 import { PARTITIONS } from '@leakage/schemas';
 import { ruleSettings, type SilverSettings } from './config.ts';
 import { DEFAULT_REASON_TABLE, parseReasonTable, type ReasonTable } from './domain/reason-table.ts';
@@ -41,8 +41,8 @@ export function explicitRules(rules: Rules, env?: Environment): Partial<Rules> {
 }
 
 /**
- * The generation to work on, made with `rules` if it does not exist. Throws when its rules are not those that somebody
- * set, or not those of this program's code: rules are never mixed within a generation.
+ * The generation to work on, made with `rules` if it does not exist. Rules are never mixed within a generation: throws
+ * SettingsError (starting again would not help) when they are not those that somebody set, or not those of this code.
  */
 export async function openGeneration(
   pool: Pool,
@@ -56,20 +56,20 @@ export async function openGeneration(
     shards: PARTITIONS,
   });
   if (generation.state === 'dropped') {
-    throw new Error(`generation ${id} was dropped: set GENERATION to another number`);
+    throw new SettingsError([`generation ${id} was dropped: set GENERATION to another number`]);
   }
   if (generation.rulesVersion !== RULES_VERSION) {
-    throw new Error(
+    throw new SettingsError([
       `generation ${id} was made by version ${generation.rulesVersion} of the rules, this program has version ` +
         `${RULES_VERSION}: set GENERATION to a new number to compute everything anew beside it, or run the program that made it`,
-    );
+    ]);
   }
   const differences = rulesDifferences(explicit, generation.rules);
   if (differences.length > 0) {
-    throw new Error(
+    throw new SettingsError([
       `generation ${id} was made with other rules: ${differences.join('; ')}. Unset what differs to go on with it, ` +
         'or set GENERATION to a new number to compute everything anew beside it',
-    );
+    ]);
   }
   return generation;
 }

@@ -69,9 +69,9 @@ describe('the service', () => {
     expect((await pool.query(`select count(*) as facts from ${SCHEMA}.call_fact`)).rows).toEqual([{ facts: 17 }]);
   });
 
-  it('refuses to mix rules, with exit code 1 and a message that says what to do', async () => {
+  it('refuses to mix rules, with exit code 2 and a message that says what to do', async () => {
     const service = startServiceProcess('silver-joiner', { ...env, LEAKAGE_WINDOW_MINUTES: '45' });
-    expect(await service.exited).toBe(1);
+    expect(await service.exited).toBe(2);
     expect(service.output()).toContain('LEAKAGE_WINDOW_MINUTES is 45, the generation has 30');
   });
 });
