@@ -5,7 +5,6 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly input?: string;
   readonly timeoutMs: number;
-  readonly signal?: AbortSignal | undefined;
   readonly account?: { readonly uid: number; readonly gid: number };
 }
 
@@ -17,11 +16,10 @@ export function run(command: string, args: readonly string[], o: RunOptions): Pr
     const child = spawn(command, args, {
       cwd: o.cwd,
       env: o.env ?? process.env,
-      timeout: o.timeoutMs,
-      killSignal: 'SIGKILL',
-      ...(o.signal ? { signal: o.signal } : {}),
       ...(o.account ? { uid: o.account.uid, gid: o.account.gid } : {}),
     });
+    // Not spawn's own timeout: that one stays behind when the program could not be started at all.
+    const late = setTimeout(() => child.kill('SIGKILL'), o.timeoutMs);
     let output = '';
     const collect = (chunk: Buffer) => {
       output = (output + chunk.toString('utf8')).slice(-keepBytes);
@@ -29,8 +27,12 @@ export function run(command: string, args: readonly string[], o: RunOptions): Pr
     child.stdout.on('data', collect);
     child.stderr.on('data', collect);
     child.stdin.on('error', () => undefined); // it ended before it read all: its exit code says why
-    child.once('error', reject);
+    child.once('error', (error) => {
+      clearTimeout(late);
+      reject(error);
+    });
     child.once('close', (code, signal) => {
+      clearTimeout(late);
       if (code === 0) resolve(output);
       else reject(new Error(`${command} ${signal ? `was ended by ${signal}` : `ended with code ${code}`}\n${output}`));
     });

@@ -10,7 +10,7 @@ import * as status from './commands/status.ts';
 import * as up from './commands/up.ts';
 import * as verify from './commands/verify.ts';
 
-const commands = [up, doctor, importFiles, generate, status, verify, compareNaive];
+const commands = [up, status, verify, compareNaive, importFiles, generate, doctor];
 
 /** Runs one command; the exit code is 0 done, 1 failed, 2 wrong usage, 3 a check says no. */
 export async function main(argv: readonly string[]): Promise<void> {
