@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createWorld, type Delivered, defaultRules, type World } from './testing/world.ts';
+import { createWorld, type Delivered, type World } from './testing/world.ts';
 
 let world: World;
 beforeAll(async () => {
@@ -218,113 +218,6 @@ describe('which record is the truth', () => {
     await world.deliver([sent({}), sent({ revision: 1, deleted: true })]);
     expect(await stored()).toEqual([{ revision: 1, agent_id: null, deleted: true }]);
     expect(await world.facts('select * from oracle_call_fact')).toEqual([]);
-  });
-});
-
-describe('alignment, family and attribution', () => {
-  beforeEach(() => world.reset());
-
-  type Fact = { attribution: string; issue_family: string | null; strength: number | null; type: string | null };
-  const fact = async (
-    fields: Record<string, unknown>,
-    failed = ['billing'],
-    done: string[] = [],
-  ): Promise<Fact | undefined> => {
-    const types = [...failed.map((t) => [t, 'abandon'] as const), ...done.map((t) => [t, 'complete'] as const)];
-    await world.deliver([
-      ...types.map(
-        ([journey_type, action], i): Delivered => ({
-          source: 'journeys',
-          event: { ...event, event_id: `${i}`, journey_type, action },
-        }),
-      ),
-      {
-        source: 'calls',
-        event: { ...call, call_timestamp: '2026-03-02T15:10:00Z', emitted_at: '2026-03-02T15:10:00Z', ...fields },
-      },
-    ]);
-    const [found] = await world.facts<Fact>(
-      'select attribution, issue_family, alignment_strength as strength, leakage_type as type from oracle_call_fact',
-    );
-    return found;
-  };
-
-  const issues = [
-    ['billing_question', null, 'leakage', 'billing', 2],
-    ['claims_status', 'main > billing', 'unaligned', 'claims_status', null],
-    ['login_help', null, 'leakage', 'any', 2],
-    [null, 'Main > BILLING > agent', 'leakage', 'billing', 1],
-    ['Unknown', 'rx|billing', 'leakage', 'pharmacy', 1],
-    ['other', 'main > tech_support', 'leakage', 'any', 1],
-    [null, 'main > rx', 'unaligned', 'pharmacy', null],
-    [null, 'prebilling', 'possible', null, null],
-    [null, null, 'possible', null, null],
-  ] as const;
-
-  test('by the reason, else by the first known token of the path', async () => {
-    const later = '2026-03-02T15:10:00Z';
-    await world.deliver(
-      issues.flatMap(([call_reason, ivr_path], i): Delivered[] => [
-        { source: 'journeys', event: { ...event, event_id: `${i}`, member_id: `${i}` } },
-        {
-          source: 'calls',
-          event: {
-            ...call,
-            call_id: `${i}`,
-            member_id: `${i}`,
-            call_timestamp: later,
-            emitted_at: later,
-            call_reason,
-            ivr_path,
-          },
-        },
-      ]),
-    );
-    const rows = await world.facts(
-      'select attribution, issue_family, alignment_strength as strength, leakage_type as type from oracle_call_fact order by call_id',
-    );
-    expect(rows).toEqual(
-      issues.map(([, , attribution, issue_family, strength]) => ({
-        attribution,
-        issue_family,
-        strength,
-        type: attribution === 'leakage' ? 'billing' : null,
-      })),
-    );
-  });
-
-  test('an aligned type that was completed is cured, whatever else stands failed', async () => {
-    expect(await fact({ call_reason: 'billing_question' }, ['pharmacy'], ['billing'])).toMatchObject({
-      attribution: 'cured',
-    });
-  });
-
-  test('nothing failed', async () => {
-    expect(await fact({ call_reason: null }, [], ['billing'])).toMatchObject({ attribution: 'none' });
-  });
-
-  test('calls without a family neither make nor are a repeat; with any_reason all calls do', async () => {
-    const calls: Delivered[] = [null, 'claims_status', null, 'billing_question', 'claims_status'].map(
-      (call_reason, i) => ({
-        source: 'calls',
-        event: {
-          ...call,
-          call_id: `${i}`,
-          call_reason,
-          call_timestamp: `2026-03-0${i + 1}T15:00:00Z`,
-          emitted_at: null,
-        },
-      }),
-    );
-    const repeats = async () =>
-      (await world.facts<{ r: boolean }>('select is_repeat_call as r from oracle_call_fact order by call_id')).map(
-        (row) => row.r,
-      );
-    await world.deliver(calls);
-    expect(await repeats()).toEqual([false, false, false, false, true]);
-    await world.reset({ ...defaultRules, repeatScope: 'any_reason' });
-    await world.deliver(calls);
-    expect(await repeats()).toEqual([false, true, true, true, true]);
   });
 });
 
