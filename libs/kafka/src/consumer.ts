@@ -3,6 +3,7 @@ import type { Admin, Consumer } from 'kafkajs';
 import { copartitionAssigner } from './assigner.ts';
 import { adminRetry, clientRetry, connected, kafkaOf } from './client.ts';
 import { type ConsumerMetrics, consumerMetrics, type DropReason } from './consumer-metrics.ts';
+import { coordinatorAnswers } from './coordinator.ts';
 import { EndsWatch } from './ends-watch.ts';
 import { ConsumerError, LogLostError, LogReplacedError, messageOf, OtherClusterError } from './errors.ts';
 import { type HandlerOptions, handleBatch, handleHoles } from './handlers.ts';
@@ -95,6 +96,7 @@ class StageConsumer<P> implements KafkaConsumer {
     const consumer = this.#createConsumer(partitions);
     this.#consumer = consumer;
     await connected(consumer.connect(), this.#o.kafka);
+    await coordinatorAnswers(this.#admin, this.#o.groupId, this.#abort.signal);
     // The beginning, for where kafkajs decides by itself: it never gets to keep such a decision, but it must not skip either.
     await consumer.subscribe({ topics: [...this.#o.topics], fromBeginning: true });
     this.#startWatching();
