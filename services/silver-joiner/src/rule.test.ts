@@ -127,9 +127,10 @@ describe('one member with very many records', () => {
         const { user } = process.cpuUsage(began);
         return user;
       };
-      await time(500);
-      const small = await time(1_000);
-      expect(await time(8_000)).toBeLessThan(small * 40);
+      await time(1_000);
+      // Of two runs each, the ones by which a busy machine disturbs the verdict least: a square would be 64 times.
+      const small = Math.max(await time(1_000), await time(1_000));
+      expect(Math.min(await time(8_000), await time(8_000))).toBeLessThan(small * 18);
     },
     PATIENCE_MS,
   );
