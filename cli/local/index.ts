@@ -1,6 +1,6 @@
 import { type DataFolder, openDataFolder } from './data-folder.ts';
 import { type LocalServer, startKafka } from './kafka-server.ts';
-import { stopLeftovers } from './leftovers.ts';
+import { stopLeftovers } from './launch-record.ts';
 import { freePorts } from './ports.ts';
 import { startPostgres } from './postgres-server.ts';
 
@@ -12,7 +12,7 @@ export { freePorts, isFree } from './ports.ts';
 export { postgresMayRun } from './postgres-account.ts';
 export { postgresBinaries } from './postgres-binaries.ts';
 export { Problem } from './problem.ts';
-export { type Ending, launch, type ServerProcess, type StopStep } from './server-process.ts';
+export { type Ending, launch, type ServerProcess } from './server-process.ts';
 
 export interface LocalStackOptions {
   readonly dataDir: string;
@@ -46,7 +46,7 @@ export async function startLocalStack(o: LocalStackOptions): Promise<LocalStack>
   const say = o.say ?? (() => undefined);
   const folder = openDataFolder(o.dataDir);
   try {
-    if (await stopLeftovers(folder)) say('Stopped what an earlier, killed start had left running');
+    if (await stopLeftovers(folder.run)) say('Stopped what an earlier, killed start had left running');
     if (o.empty) folder.forget();
     const servers = await startServers(folder, o, say);
     return stackOf(folder, o, servers);

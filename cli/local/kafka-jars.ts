@@ -17,15 +17,18 @@ import type { DataFolder } from './data-folder.ts';
 import { findMaven } from './java.ts';
 import { Problem } from './problem.ts';
 import { identityOf } from './process-identity.ts';
-import { launch, type StopStep } from './server-process.ts';
+import { launch } from './server-process.ts';
 
 export const kafkaVersion = '4.3.1';
 const fetchDeadlineMs = 600_000;
-const stopSteps: readonly StopStep[] = [
-  ['SIGTERM', 5_000],
-  ['SIGKILL', 5_000],
-];
-const recordFile = (folder: DataFolder) => join(folder.run, 'maven.json');
+const stopPlan = {
+  title: 'Maven',
+  order: 0,
+  steps: [
+    ['SIGTERM', 5_000],
+    ['SIGKILL', 5_000],
+  ],
+} as const;
 const pom = fileURLToPath(new URL('./pom.xml', import.meta.url));
 
 /** Where Kafka's jars are, or would be: a folder named after what it holds, shared by all clones of this user. */
@@ -67,17 +70,18 @@ async function copyDependencies(target: string, { folder, signal }: FetchOptions
   if (!homeIsWritable()) args.push(`-Dmaven.repo.local=${join(cacheFolder(folder.path), 'maven')}`);
   writeFileSync(log, '');
   const maven = launch({
-    title: 'Maven',
+    name: 'maven',
+    runFolder: folder.run,
+    stop: stopPlan,
     command: 'mvn',
     args,
     cwd: folder.path,
     env: process.env,
     outputFile: log,
-    recordFile: recordFile(folder),
   });
-  const onAbort = () => void maven.stop(stopSteps);
+  const onAbort = () => void maven.stop();
   signal?.addEventListener('abort', onAbort);
-  const late = setTimeout(() => void maven.stop(stopSteps), fetchDeadlineMs);
+  const late = setTimeout(() => void maven.stop(), fetchDeadlineMs);
   const ending = await maven.ended;
   clearTimeout(late);
   signal?.removeEventListener('abort', onAbort);

@@ -8,7 +8,7 @@ import { findJava } from './java.ts';
 import { kafkaJars } from './kafka-jars.ts';
 import { Problem, reasonOf } from './problem.ts';
 import { run } from './run-command.ts';
-import { type Ending, launch, type ServerProcess, type StopStep } from './server-process.ts';
+import { type Ending, launch, type ServerProcess } from './server-process.ts';
 
 export interface StartOptions {
   readonly folder: DataFolder;
@@ -25,16 +25,18 @@ export interface LocalServer {
   stop(): Promise<void>;
 }
 
-export const kafkaStopSteps: readonly StopStep[] = [
-  ['SIGTERM', 20_000],
-  ['SIGKILL', 5_000],
-];
+const stopPlan = {
+  title: 'Kafka',
+  order: 2,
+  steps: [
+    ['SIGTERM', 20_000],
+    ['SIGKILL', 5_000],
+  ],
+} as const;
 /** Compiles in one step only: half the work of a start, less speed afterwards. */
 const quickJava = ['-XX:TieredStopAtLevel=1'];
 const startDeadlineMs = 120_000;
 const log4j = fileURLToPath(new URL('./log4j2.xml', import.meta.url));
-
-const recordFile = (folder: DataFolder) => join(folder.run, 'kafka.json');
 
 /** One real broker in KRaft mode, broker and controller in one process, listening on 127.0.0.1 only. */
 export async function startKafka({ folder, ports, say, signal, shortLived }: StartOptions): Promise<LocalServer> {
@@ -51,7 +53,9 @@ export async function startKafka({ folder, ports, say, signal, shortLived }: Sta
   const log = join(folder.logs, 'kafka.log');
   if (existsSync(log)) renameSync(log, `${log}.1`); // what we wait for below must come from this start
   const server = launch({
-    title: 'Kafka',
+    name: 'kafka',
+    runFolder: folder.run,
+    stop: stopPlan,
     command: java.command,
     args: [
       ...(shortLived ? quickJava : []),
@@ -66,20 +70,19 @@ export async function startKafka({ folder, ports, say, signal, shortLived }: Sta
     cwd: home,
     env: process.env,
     outputFile: join(folder.logs, 'kafka.out'),
-    recordFile: recordFile(folder),
   });
   folder.keepBounded(join(folder.logs, 'kafka.out'));
   try {
     await untilStarted(server, log, signal);
   } catch (error) {
-    await server.stop(kafkaStopSteps);
+    await server.stop();
     throw error;
   }
   return {
     url: `127.0.0.1:${ports.kafka}`,
     pid: server.pid,
     ended: server.ended,
-    stop: () => server.stop(kafkaStopSteps),
+    stop: () => server.stop(),
   };
 }
 

@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createKafkaClient, ensureTopics } from '@leakage/kafka';
 import { createPool } from '@leakage/postgres';
@@ -10,6 +11,7 @@ import { createLogger } from '@leakage/runtime';
 import { eventually } from '@leakage/testing';
 import { afterAll, afterEach, expect, test, vi } from 'vitest';
 import { holderOf, type LocalStack, startLocalStack } from './index.ts';
+import { recordFile } from './launch-record.ts';
 import { identityOf, isAlive } from './process-identity.ts';
 
 // A JVM takes seconds to start: where a test is not about Kafka, the brokers count as given, and nobody calls them.
@@ -120,32 +122,56 @@ test.each([
   await eventually(() => holder.child.exitCode !== null, { what: 'the end of the parent', withinMs: 120_000 });
   for (const pid of pids) expect(identityOf(pid)).toBeNull();
   expect(holderOf(folder)).toBeNull();
-  for (const name of ['kafka.json', 'postgres.json']) expect(existsSync(join(folder, 'run', name))).toBe(false);
+  for (const name of ['kafka', 'postgres']) expect(existsSync(recordFile(join(folder, 'run'), name))).toBe(false);
 });
 
-test('after kill -9 of the parent the next start stops what was left and continues with its data', async () => {
+test('after kill -9 of the parent its servers stop by themselves, and the next start continues with the data', async () => {
   const folder = newFolder();
   const holder = holdStack(folder);
   const { pids, databaseUrl } = await holder.ready;
   await query(databaseUrl, 'create table kept as select 42 as answer');
-  const before = pids.map((pid) => identityOf(pid));
+  holder.child.kill('SIGKILL');
+  await eventually(() => pids.every((pid) => identityOf(pid) === null), {
+    what: 'the end of the servers',
+    withinMs: 60_000,
+  });
+  const { stack } = await start(folder, withoutKafka);
+  expect(await query(stack.databaseUrl, 'select answer from kept')).toEqual([{ answer: 42 }]);
+});
+
+test('after kill -9 of the parent and of its keeper too, the next start stops what was left and continues', async () => {
+  const folder = newFolder();
+  const holder = holdStack(folder);
+  const { pids, databaseUrl } = await holder.ready;
+  await query(databaseUrl, 'create table kept as select 42 as answer');
+  const left = pids.map((pid) => identityOf(pid)).filter((identity) => identity !== null);
+  expect(left).toHaveLength(2);
+  process.kill(keeperOf(holder.child.pid ?? 0), 'SIGKILL');
   holder.child.kill('SIGKILL');
   await eventually(() => holderOf(folder) === null, { what: 'the lock of the killed parent given back' });
-  for (const identity of before) expect(identity && isAlive(identity)).toBe(true); // the leftovers this test is about
+  await sleep(500);
+  expect(left.filter(isAlive)).toEqual(left); // the leftovers this test is about
 
-  const { stack, said } = await start(folder);
-  for (const identity of before) expect(identity && isAlive(identity)).toBe(false);
+  const { stack, said } = await start(folder, withoutKafka);
+  expect(left.filter(isAlive)).toEqual([]);
   expect(said.join('\n')).toContain('killed start had left running');
   expect(await query(stack.databaseUrl, 'select answer from kept')).toEqual([{ answer: 42 }]);
 });
+
+function keeperOf(parent: number): number {
+  const children = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,args='], { encoding: 'utf8' }).split('\n');
+  const line = children.find((text) => Number(text.trim().split(/\s+/)[1]) === parent && text.includes('keeper.ts'));
+  return Number(line?.trim().split(/\s+/)[0]);
+}
 
 test('a pid that now belongs to another process is left alone', async () => {
   const folder = newFolder();
   const bystander = spawn('sleep', ['60']);
   children.push(bystander);
   mkdirSync(join(folder, 'run'));
-  const record = JSON.stringify({ pid: bystander.pid, startedAt: 'another-boot/1' });
-  for (const name of ['kafka.json', 'postgres.json']) writeFileSync(join(folder, 'run', name), record);
+  const plan = { title: 'Kafka', order: 2, steps: [['SIGKILL', 1_000]], endsWithParent: false };
+  const record = JSON.stringify({ pid: bystander.pid, startedAt: 'another-boot/1', ...plan });
+  for (const name of ['kafka', 'postgres']) writeFileSync(recordFile(join(folder, 'run'), name), record);
   const { said } = await start(folder, withoutKafka);
   expect(said.join('\n')).not.toContain('left running');
   expect([bystander.exitCode, bystander.signalCode]).toEqual([null, null]);

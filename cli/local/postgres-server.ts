@@ -19,18 +19,20 @@ import { type PostgresBinaries, postgresBinaries } from './postgres-binaries.ts'
 import { machineSize, postgresSettings } from './postgres-settings.ts';
 import { codeOf, Problem, reasonOf } from './problem.ts';
 import { run } from './run-command.ts';
-import { launch, type ServerProcess, type StopStep } from './server-process.ts';
+import { launch, type ServerProcess } from './server-process.ts';
 
-/** Fast shutdown, which writes a checkpoint; then immediate, after which the next start recovers from the log. */
-export const postgresStopSteps: readonly StopStep[] = [
-  ['SIGINT', 30_000],
-  ['SIGQUIT', 10_000],
-];
+const stopPlan = {
+  title: 'Postgres',
+  order: 1,
+  // Fast shutdown, which writes a checkpoint; then immediate, after which the next start recovers from the log.
+  steps: [
+    ['SIGINT', 30_000],
+    ['SIGQUIT', 10_000],
+  ],
+} as const;
 const startDeadlineMs = 300_000; // recovery after a kill -9 replays up to 8 GB of log
 const major = '18';
 const database = 'main';
-
-const recordFile = (folder: DataFolder) => join(folder.run, 'postgres.json');
 
 /** A real Postgres 18 with the database `main`, listening on 127.0.0.1 only, behind a password made for this folder. */
 export async function startPostgres({ folder, ports, say, signal }: StartOptions): Promise<LocalServer> {
@@ -53,25 +55,26 @@ export async function startPostgres({ folder, ports, say, signal }: StartOptions
   const logStart = existsSync(log) ? statSync(log).size : 0;
   const flags = Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`]);
   const server = launch({
-    title: 'Postgres',
+    name: 'postgres',
+    runFolder: folder.run,
+    stop: stopPlan,
     ...account.invocation(binaries.postgres, ['-D', cluster, ...flags]),
     cwd: '/',
     env: cleanEnvironment(),
     outputFile: log,
-    recordFile: recordFile(folder),
   });
   folder.keepBounded(log);
   try {
     await untilReady({ server, cluster, signal, log: () => readFileSync(log).subarray(logStart).toString('utf8') });
   } catch (error) {
-    await server.stop(postgresStopSteps);
+    await server.stop();
     throw error;
   }
   return {
     url: `postgres://postgres:${password}@127.0.0.1:${ports.postgres}/${database}`,
     pid: server.pid,
     ended: server.ended,
-    stop: () => server.stop(postgresStopSteps),
+    stop: () => server.stop(),
   };
 }
 

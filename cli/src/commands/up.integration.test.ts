@@ -30,7 +30,7 @@ afterEach(async () => {
 
 /** Services whose record says that they run. Each stops by itself when its parent is gone. */
 const records = () => (existsSync(join(dataDir, 'run')) ? readdirSync(join(dataDir, 'run')) : []).filter(isRecord);
-const isRecord = (file: string) => file.endsWith('.json') && file !== 'ports.json';
+const isRecord = (file: string) => file.endsWith('.process.json');
 const pids = () =>
   records().map((file) => (JSON.parse(readFileSync(join(dataDir, 'run', file), 'utf8')) as { pid: number }).pid);
 const running = () => pids().filter((pid) => existsSync(`/proc/${pid}`)).length;
@@ -101,9 +101,11 @@ test('without the generator it says that it is ready; a taken port is told and r
   const [, other] = await says(new RegExp(`Port ${port} is taken: the api listens on (\\d+) instead`));
   await says(/Ready: no calls yet/);
   expect((await fetch(`http://127.0.0.1:${other}/livez`)).status).toBe(200);
-  expect(records()).not.toContain('generator.json');
+  expect(records()).not.toContain('generator.process.json');
 
-  const record = JSON.parse(readFileSync(join(dataDir, 'run', 'gold-aggregator.json'), 'utf8')) as { pid: number };
+  const record = JSON.parse(readFileSync(join(dataDir, 'run', 'gold-aggregator.process.json'), 'utf8')) as {
+    pid: number;
+  };
   process.kill(record.pid, 'SIGKILL');
   await says(/gold-aggregator was ended by SIGKILL.*it starts again in 1 s/);
   await eventually(() => pids().length === 4 && running() === 4, { what: 'four services again' });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type DataFolder, type Ending, launch, type ServerProcess, type StopStep } from '../../local/index.ts';
+import { type DataFolder, type Ending, launch, type ServerProcess } from '../../local/index.ts';
 
 export interface ServicePlan {
   readonly name: string;
@@ -29,13 +29,11 @@ export interface RestartLimits {
 const defaultLimits: RestartLimits = { firstPauseMs: 1_000, longestPauseMs: 30_000, crashesMax: 6, calmMs: 60_000 };
 
 /** Longer than the deadline within which a service stops by itself. */
-const stopSteps: readonly StopStep[] = [
+const stopSteps = [
   ['SIGTERM', 20_000],
   ['SIGKILL', 5_000],
-];
+] as const;
 const wrongSettings = 2;
-
-const recordFile = (folder: DataFolder, name: string) => join(folder.run, `${name}.json`);
 
 /** Keeps one service running: started again after a crash, with growing pauses, until it is stopped or beyond help. */
 export class SupervisedService {
@@ -69,7 +67,7 @@ export class SupervisedService {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#process?.stop(stopSteps);
+    await this.#process?.stop();
     await this.#loop;
   }
 
@@ -102,14 +100,15 @@ export class SupervisedService {
 
   #start(): { readonly ended: Promise<Ending> } {
     this.#process = launch({
-      title: this.name,
+      name: this.name,
+      runFolder: this.#o.folder.run,
+      stop: { title: this.name, order: 0, steps: stopSteps },
       command: process.execPath,
       args: [this.#plan.script],
       cwd: this.#o.cwd,
       env: this.#plan.env,
       ipc: true,
       outputFile: this.logFile,
-      recordFile: recordFile(this.#o.folder, this.name),
     });
     this.#o.folder.keepBounded(this.logFile);
     return this.#process;
