@@ -1,4 +1,4 @@
-/** The totals that people read first, computed from the oracle's facts (contracts.md section 5). */
+/** The totals that people read first, computed from the oracle's facts (contracts.md section 5, metrics.md 3 and 4.6). */
 import type { Comparison } from './compare.ts';
 import { identifier, literal } from './sql.ts';
 import type { OracleRules } from './types.ts';
@@ -18,6 +18,15 @@ const counts = [
 const stored = (gold: string, view: string, columns: readonly string[]) =>
   `select ${columns.join(', ')} from ${identifier(gold)}.${view} where daily_calls <> 0 or decided_journeys <> 0`;
 
+/**
+ * The clock of the data: as_of is the smaller watermark, and nothing is known before both sources were heard. The days
+ * before it are complete.
+ */
+const clock = (rules: OracleRules) => `
+  select case when count(watermark) = 2 then (min(watermark) at time zone ${literal(rules.timeZone)})::date end as today,
+         least((select min(local_date) from oracle_call_fact), (select min(local_date) from oracle_outcome)) as first_day
+    from (select kind, max(watermark) as watermark from oracle_partition where kind <> 'profile' group by kind) w`;
+
 /** Calls by the call's local date, journeys by the journey's; grouped by `group`, restricted by `where`. */
 function perType(o: { group: string; where: string }): string {
   return `
@@ -31,59 +40,94 @@ function perType(o: { group: string; where: string }): string {
   using (${o.group} leakage_type)`;
 }
 
+/**
+ * The cohort whose share of the leakage calls exceeds its share of the members most; Mixed unless it has at least 30 % of
+ * the calls and an excess of at least 15 points. Shares are compared as products of counts.
+ */
+function primarySegments(o: { group: string; where: string }): string {
+  const cohorts = (alias: string) =>
+    `cross join lateral (values (${alias}.member_category), (${alias}.language_preference)) x (cohort)`;
+  return `
+  (select distinct on (${o.group} leakage_type) ${o.group} leakage_type,
+          case when all_members > 0 then
+            case when 10 * calls >= 3 * all_calls and 100 * excess >= 15 * all_calls * all_members then cohort
+                 else 'Mixed' end end as segment
+     from (select ${o.group} leakage_type, t.calls as all_calls, c.cohort, c.calls, a.members as all_members,
+                  c.calls * a.members - coalesce(m.members, 0) * t.calls as excess
+             from (select ${o.group} leakage_type, count(*) as calls from oracle_call_fact
+                    where attribution = 'leakage' and ${o.where} group by ${o.group} leakage_type) t
+             left join (select ${o.group} leakage_type, cohort, count(*) as calls from oracle_call_fact f ${cohorts('f')}
+                         where attribution = 'leakage' and cohort <> 'Unknown' and ${o.where}
+                         group by ${o.group} leakage_type, cohort) c using (${o.group} leakage_type)
+             left join (select cohort, count(*) as members from oracle_version v ${cohorts('v')}
+                         where latest group by cohort) m using (cohort)
+            cross join (select count(*) as members from oracle_version where latest) a) e
+    order by ${o.group} leakage_type, excess desc nulls last, cohort collate "C")`;
+}
+
+const dailyCalls = `
+  select local_date as day, leakage_type as type, count(*) as calls
+    from oracle_call_fact where attribution = 'leakage' group by local_date, leakage_type`;
+
+/** T7: the 7 days to a day against the 7 before; null below 30 calls on a side, and where 14 complete days are not there. */
+const trend = (day: string, type: string) => `
+  (select case when least(w.a, w.b) >= 30 then round(100.0 * (w.a - w.b) / w.b, 4) end
+     from (select sum(d.calls) filter (where d.day > ${day} - 7) as a, sum(d.calls) filter (where d.day <= ${day} - 7) as b
+             from oracle_daily d where d.type = ${type} and d.day between ${day} - 13 and ${day}) w
+    where (select k.first_day <= ${day} - 13 and ${day} < k.today from oracle_clock k))`;
+
 const coalesced = counts
   .filter((column) => column !== 'all_calls')
   .map((column) => `coalesce(${column}, 0) as ${column}`)
   .join(', ');
 
-function history(gold: string): Comparison {
+function history(gold: string, rules: OracleRules): Comparison {
   const key = ['local_date', 'leakage_type'];
-  const columns = ['daily_calls', 'daily_cost', ...counts];
+  const columns = ['daily_calls', 'daily_cost', 'segment', 'trend_pct', ...counts];
+  const daily = { group: 'local_date,', where: 'true' };
   return {
     name: 'gold: daily_leakage_history',
     key,
     columns,
     expected: `
+with oracle_clock as (${clock(rules)}), oracle_daily as materialized (${dailyCalls})
 select local_date, leakage_type, coalesce(calls, 0) as daily_calls, round(coalesce(calls, 0) * ${cents} / 100, 2) as daily_cost,
-       coalesce(all_calls, 0) as all_calls, ${coalesced}
-  from ${perType({ group: 'local_date,', where: 'true' })}
-  left join (select local_date, count(*) as all_calls from oracle_call_fact group by local_date) a using (local_date)`,
+       coalesce(all_calls, 0) as all_calls, ${coalesced}, segment, ${trend('t.local_date', 't.leakage_type')} as trend_pct
+  from (select * from ${perType(daily)}) t
+  left join (select local_date, count(*) as all_calls from oracle_call_fact group by local_date) a using (local_date)
+  left join ${primarySegments(daily)} s using (local_date, leakage_type)`,
     actual: stored(gold, 'daily_leakage_history', [...key, ...columns]),
   };
 }
 
-/**
- * The last 7 complete local days before as_of (the smaller watermark), fewer if there are fewer, the running day if there
- * is none; nothing before both sources were heard.
- */
+/** The last 7 complete local days, fewer if there are fewer, the running day if there is none. */
 function summary(gold: string, rules: OracleRules): Comparison {
   const key = ['leakage_type'];
-  const columns = ['summary_date', 'daily_calls', 'daily_cost', 'days', ...counts];
-  const inPeriod = 'local_date between (select from_day from oracle_period) and (select to_day from oracle_period)';
+  const columns = ['summary_date', 'daily_calls', 'daily_cost', 'days', 'segment', 'trend_pct', ...counts];
+  const period = 'local_date between (select from_day from oracle_period) and (select to_day from oracle_period)';
+  const whole = { group: '', where: period };
   return {
     name: 'gold: daily_leakage_summary',
     key,
     columns,
     expected: `
-with clock as (
-  select case when count(watermark) = 2 then (min(watermark) at time zone ${literal(rules.timeZone)})::date end as today,
-         least((select min(local_date) from oracle_call_fact), (select min(local_date) from oracle_outcome)) as first_day
-    from (select kind, max(watermark) as watermark from oracle_partition where kind <> 'profile' group by kind) w
-), oracle_period as (
+with oracle_clock as (${clock(rules)}), oracle_daily as materialized (${dailyCalls}), oracle_period as (
   select case when first_day < today then today - 1 else today end as to_day,
          case when first_day < today then greatest(first_day, today - 7) else today end as from_day
-    from clock where today is not null
+    from oracle_clock where today is not null
 )
-select t.leakage_type, p.to_day as summary_date, p.to_day - p.from_day + 1 as days,
-       round(coalesce(t.calls, 0)::numeric / (p.to_day - p.from_day + 1), 1) as daily_calls,
-       round(coalesce(t.calls, 0) * ${cents} / (100 * (p.to_day - p.from_day + 1)), 2) as daily_cost,
-       (select count(*) from oracle_call_fact where ${inPeriod}) as all_calls, ${coalesced}
+select leakage_type, p.to_day as summary_date, p.to_day - p.from_day + 1 as days,
+       round(coalesce(calls, 0)::numeric / (p.to_day - p.from_day + 1), 1) as daily_calls,
+       round(coalesce(calls, 0) * ${cents} / (100 * (p.to_day - p.from_day + 1)), 2) as daily_cost,
+       (select count(*) from oracle_call_fact where ${period}) as all_calls, ${coalesced}, segment,
+       ${trend('p.to_day', 't.leakage_type')} as trend_pct
   from oracle_period p
- cross join (select * from ${perType({ group: '', where: inPeriod })}) t`,
+ cross join (select * from ${perType(whole)}) t
+  left join ${primarySegments(whole)} s using (leakage_type)`,
     actual: stored(gold, 'daily_leakage_summary', [...key, ...columns]),
   };
 }
 
 export function totals(gold: string, rules: OracleRules): Comparison[] {
-  return [history(gold), summary(gold, rules)];
+  return [history(gold, rules), summary(gold, rules)];
 }
