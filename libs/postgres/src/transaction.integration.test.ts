@@ -97,7 +97,8 @@ describe('a transaction on the pool', () => {
         await tx.query(add(second));
       });
     await Promise.all([crossing(1, 2), crossing(2, 1)]);
-    expect(inside).toBe(3);
+    // One of the two was a victim; on a slow machine its second try may meet the first one once more.
+    expect(inside).toBeGreaterThanOrEqual(3);
     expect(await numbers()).toEqual([2, 2]);
   });
 
