@@ -11,6 +11,7 @@ import {
   withoutPassword,
 } from '@leakage/runtime';
 import { CommandError } from './command-error.ts';
+import { answersAt } from './probe.ts';
 
 /** Of libraries, a command shows what is wrong and nothing else; its own output is for people or is one JSON document. */
 export function quietLogger(command: string): Logger {
@@ -49,17 +50,28 @@ export async function withDatabase<T>(command: string, work: (pool: Pool) => Pro
   }
 }
 
+/** Ends the command with one sentence, and soon, when no broker is there: the client would try for half a minute. */
+export async function checkKafka({ brokers }: KafkaClient): Promise<void> {
+  const answers = await Promise.all(brokers.map((broker) => answersAt(`kafka://${broker}`)));
+  if (answers.includes(true)) return;
+  throw new CommandError(
+    `Nothing listens at ${brokers.join(', ')}: start Kafka with npm start, or set KAFKA_BROKERS to where it runs.`,
+  );
+}
+
 async function checkAnswer(pool: Pool, url: string): Promise<void> {
+  let reason = 'nothing listens there';
   try {
-    await pool.query('select 1');
+    if (await answersAt(url)) {
+      await pool.query('select 1');
+      return;
+    }
   } catch (error) {
-    const reason = error instanceof Error ? error.message || error.name : String(error);
-    throw new CommandError(
-      `Postgres does not answer at ${withoutPassword(url)} (${reason}): start it with npm start, or set DATABASE_URL to where it runs.`,
-      1,
-      { cause: error },
-    );
+    reason = error instanceof Error ? error.message || error.name : String(error);
   }
+  throw new CommandError(
+    `Postgres does not answer at ${withoutPassword(url)} (${reason}): start it with npm start, or set DATABASE_URL to where it runs.`,
+  );
 }
 
 function nowhere(variable: string): never {

@@ -63,6 +63,13 @@ test('all wrong settings of up are said at once, with code 2, before anything st
   expect(problems).toMatch(/API_PORT/);
 });
 
+test('up says at once that a server that was given does not answer', async () => {
+  const nowhere = { KAFKA_BROKERS: '127.0.0.1:9', DATABASE_URL: 'postgres://u:secret@127.0.0.1:9/main' };
+  const { code, problems } = await leakage(['up'], nowhere);
+  expect(code).toBe(1);
+  expect(problems).toMatch(/^Kafka: nothing listens at 127\.0\.0\.1:9\. Start it, or set KAFKA_BROKERS/);
+});
+
 test('--empty asks, and where nobody can answer it wants --yes; data that are elsewhere it never touches', async () => {
   const silent = await leakage(['up', '--empty']);
   expect(silent).toMatchObject({ code: 2, problems: expect.stringContaining('add --yes') });
@@ -74,6 +81,13 @@ test('a command that needs the servers says how to start them when there are non
   const { code, problems } = await leakage(['verify']);
   expect(code).toBe(1);
   expect(problems).toMatch(/^DATABASE_URL is set neither in the environment nor in \S+env: start .* npm start/);
+});
+
+test('a command says at once that the servers it was told of are not there', async () => {
+  const nowhere = { KAFKA_BROKERS: '127.0.0.1:9', DATABASE_URL: 'postgres://u:secret@127.0.0.1:9/main' };
+  const { code, problems } = await leakage(['verify'], nowhere);
+  expect(code).toBe(1);
+  expect(problems).toMatch(/^Postgres does not answer at postgres:\/\/u:\*\*\*@127.+nothing listens there.+npm start/);
 });
 
 test('doctor lists what is missing with its remedy, as text and as JSON, with code 3', async () => {

@@ -3,7 +3,7 @@ import { loadSettings, readEnvironment, schemaSettings, timeZoneSettings } from 
 import { topicName, topicTable } from '@leakage/schemas';
 import { type Command, InvalidArgumentError } from 'commander';
 import { CommandError } from '../command-error.ts';
-import { connectKafka, kafkaAddress, quietLogger, withDatabase } from '../connect.ts';
+import { checkKafka, connectKafka, kafkaAddress, quietLogger, withDatabase } from '../connect.ts';
 import { findFiles, type Header, type InputFile, readHeader } from '../import/files.ts';
 import { type ImportResult, importFiles } from '../import/import-files.ts';
 import { LocalTime } from '../import/local-time.ts';
@@ -84,6 +84,7 @@ function localTimeOf(timeZone: string): LocalTime {
 
 async function send(o: { inputs: Input[]; localTime: LocalTime; screen: Screen }): Promise<ImportResult> {
   const { kafka, topicPrefix } = connectKafka('import');
+  await checkKafka(kafka);
   const { differences } = await ensureTopics(kafka, topicTable(topicPrefix));
   for (const difference of differences) o.screen.say(`Note: ${difference}`);
   const publisher = await startPublisher(kafka, { log: quietLogger('import') });

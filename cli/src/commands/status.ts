@@ -3,7 +3,7 @@ import { loadSettings, readEnvironment, schemaSettings } from '@leakage/runtime'
 import { topicTable } from '@leakage/schemas';
 import type { Command } from 'commander';
 import { connectKafka, withDatabase } from '../connect.ts';
-import { answersAt } from '../doctor/connections.ts';
+import { answersAt } from '../probe.ts';
 import { statusLines } from '../status/lines.ts';
 import type { End } from '../status/positions.ts';
 import { readStatus } from '../status.ts';

@@ -1,8 +1,8 @@
-import { createConnection } from 'node:net';
 import { createKafkaClient, ensureTopics } from '@leakage/kafka';
 import { createPool } from '@leakage/postgres';
 import { type Environment, withoutPassword } from '@leakage/runtime';
 import { quietLogger } from '../connect.ts';
+import { answersAt } from '../probe.ts';
 import { type Check, no, note, ok } from './check.ts';
 
 export interface Situation {
@@ -13,7 +13,6 @@ export interface Situation {
   readonly ownPostgres: boolean;
 }
 
-const probeMs = 3_000;
 const oldestVersion = 18;
 
 /** Whether what the addresses lead to answers; addresses of our own servers count only while these run. */
@@ -80,23 +79,6 @@ function describe({ version, database }: { version: number; database: string }, 
     );
   }
   return ok(name, `version ${version} at ${where}`);
-}
-
-/** Whether anything listens there; saves the half minute that a client takes to give up. Sockets in files are not tried. */
-export function answersAt(url: string): Promise<boolean> {
-  const { hostname, port, protocol } = new URL(url);
-  if (hostname === '' || hostname.startsWith('%2F')) return Promise.resolve(true);
-  const host = hostname.replace(/^\[(.*)\]$/, '$1');
-  return new Promise((resolve) => {
-    const socket = createConnection({ host, port: Number(port || (protocol === 'kafka:' ? 9092 : 5432)) });
-    socket.setTimeout(probeMs, () => socket.destroy());
-    socket.once('connect', () => {
-      resolve(true);
-      socket.destroy();
-    });
-    socket.once('error', () => resolve(false));
-    socket.once('close', () => resolve(false));
-  });
 }
 
 function messageOf(error: unknown): string {

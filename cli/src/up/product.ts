@@ -6,7 +6,9 @@ import { createPool, type Pool } from '@leakage/postgres';
 import { formatEnvironmentFile, type Logger } from '@leakage/runtime';
 import { topicTable } from '@leakage/schemas';
 import { freePorts, isFree, type LocalStack, replaceFile } from '../../local/index.ts';
+import { CommandError } from '../command-error.ts';
 import { quietLogger } from '../connect.ts';
+import { connectionChecks } from '../doctor/connections.ts';
 import type { Interruption } from './interruption.ts';
 import { isCaughtUp, type Progress, readProgress } from './progress.ts';
 import { progressLine, type Screen } from './screen.ts';
@@ -105,6 +107,7 @@ async function untilOver(over: AbortSignal, work: Promise<void>): Promise<void> 
 }
 
 async function run(p: Product): Promise<void> {
+  await checkGiven(p);
   p.screen.say(`Kafka ${p.stack.brokers}, Postgres ready`);
   const { created, differences } = await ensureTopics(p.kafka, topicTable(p.settings.topicPrefix));
   for (const difference of differences) p.screen.say(`Note: ${difference}`);
@@ -112,6 +115,17 @@ async function run(p: Product): Promise<void> {
   replaceFile(p.envFile, environmentText(p));
   const generator = await startServices(p);
   await watch(p, generator);
+}
+
+/** Servers that are not ours may not be there at all, or too old: better one sentence now than five services that crash. */
+async function checkGiven({ stack, settings, screen }: Product): Promise<void> {
+  const addresses = { KAFKA_BROKERS: stack.brokers, DATABASE_URL: stack.databaseUrl };
+  const own = { ownKafka: !settings.kafkaBrokers, ownPostgres: !settings.databaseUrl };
+  const checks = await connectionChecks(addresses, { running: false, ...own });
+  for (const { name, state, found, remedy } of checks) {
+    if (state === 'no') throw new CommandError(`${name}: ${found}. ${remedy}`);
+    if (state === 'note') screen.say(`${name}: ${found}. ${remedy}`);
+  }
 }
 
 function environmentText({ stack }: Product): string {

@@ -29,13 +29,13 @@ test('nothing is up to date while the history has not begun', () => {
 
 test('the summary is a table whose columns line up; what cannot be given is a dash', () => {
   const lines = summaryTable([
-    { journey: 'billing', daily_calls: '122.6', daily_cost: '980.57', primary_segment: 'MAPD New', trend: '14.04' },
+    { journey: 'billing', daily_calls: '1226.0', daily_cost: '9808.00', primary_segment: 'MAPD New', trend: '14.04' },
     { journey: 'id_card', daily_calls: null, daily_cost: null, primary_segment: null, trend: null },
     { journey: 'pharmacy', daily_calls: '9.0', daily_cost: '72.00', primary_segment: 'Mixed', trend: '-3' },
   ]).map(stripVTControlCharacters);
   expect(lines).toEqual([
     '  journey    calls a day   cost a day   primary segment     trend',
-    '  billing          122.6      $980.57   MAPD New          +14.0 %',
+    '  billing         1226.0    $9,808.00   MAPD New          +14.0 %',
     '  id_card              -            -   -                       -',
     '  pharmacy           9.0       $72.00   Mixed              -3.0 %',
   ]);

@@ -42,6 +42,7 @@ function plainScreen(out: NodeJS.WriteStream): Screen {
 }
 
 const whole = new Intl.NumberFormat('en-US');
+const cents = new Intl.NumberFormat('en-US', { style: 'currency', currency: 'USD' });
 const money = new Intl.NumberFormat('en-US', { style: 'currency', currency: 'USD', maximumFractionDigits: 0 });
 
 export interface Look {
@@ -82,7 +83,7 @@ export function summaryTable(rows: readonly SummaryRow[]): string[] {
   const cells = rows.map((row) => [
     row.journey,
     row.daily_calls ?? '-',
-    row.daily_cost === null ? '-' : `$${row.daily_cost}`,
+    row.daily_cost === null ? '-' : cents.format(Number(row.daily_cost)),
     row.primary_segment ?? '-',
     row.trend === null ? '-' : `${Number(row.trend) > 0 ? '+' : ''}${Number(row.trend).toFixed(1)} %`,
   ]);
