@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 const withServers = ['**/*.integration.test.ts', 'tests/**/*.e2e.test.ts'];
-const never = ['**/node_modules/**', '**/.data/**', '**/fixtures/**'];
+const never = ['**/node_modules/**', '**/.data/**', '**/fixtures/**', '**/.planted-*/**'];
 
 export default defineConfig({
   test: {

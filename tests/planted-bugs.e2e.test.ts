@@ -1,11 +1,11 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ServiceName } from '@leakage/testing';
+import { type ServiceName, vector } from '@leakage/testing';
 import { describe, expect, it } from 'vitest';
 import { verifyPipeline } from '../cli/src/verify.ts';
 import { startPipeline } from './support/pipeline.ts';
-import { outgoing, vector } from './support/vectors.ts';
+import { outgoing } from './support/vectors.ts';
 
 /** One wrong line in a copy of a service. The oracle shares no code with it, so it must notice. */
 interface PlantedBug {
@@ -53,12 +53,11 @@ const servicesFolder = fileURLToPath(new URL('../services/', import.meta.url));
 
 /** A copy of the service beside the original, where its imports resolve, with the bug in it. */
 function plant(bug: PlantedBug): string {
+  const text = readFileSync(join(servicesFolder, bug.service, bug.file), 'utf8');
+  if (text.split(bug.right).length !== 2) throw new Error(`${bug.file} does not hold the line to break exactly once`);
   const folder = mkdtempSync(join(servicesFolder, '.planted-'));
   cpSync(join(servicesFolder, bug.service), folder, { recursive: true });
-  const file = join(folder, bug.file);
-  const text = readFileSync(file, 'utf8');
-  if (text.split(bug.right).length !== 2) throw new Error(`${bug.file} does not hold the line to break exactly once`);
-  writeFileSync(file, text.replace(bug.right, bug.wrong));
+  writeFileSync(join(folder, bug.file), text.replace(bug.right, bug.wrong));
   return folder;
 }
 

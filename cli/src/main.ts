@@ -14,11 +14,18 @@ const commands = [up, status, verify, compareNaive, importFiles, generate, docto
 
 /** Runs one command; the exit code is 0 done, 1 failed, 2 wrong usage, 3 a check says no. */
 export async function main(argv: readonly string[]): Promise<void> {
+  process.stdout.on('error', endWithReader);
   try {
     await createProgram().parseAsync(argv);
   } catch (error) {
     process.exitCode = report(error);
   }
+}
+
+/** Whoever reads our output has seen enough (`leakage status | head`): that is no failure. */
+function endWithReader(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
+  throw error;
 }
 
 export function createProgram(): Command {

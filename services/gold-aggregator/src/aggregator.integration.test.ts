@@ -2,10 +2,10 @@ import { createPool, type Pool } from '@leakage/postgres';
 import { createLogger } from '@leakage/runtime';
 import { eventually, freshDatabase, startServiceProcess, type TestDatabase } from '@leakage/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { countFacts, dumpCubes, sorted } from '../testing/cubes.ts';
-import { callFact, SilverWriter } from '../testing/silver-writer.ts';
-import { World } from '../testing/world.ts';
 import { storeParameters } from './parameters.ts';
+import { countFacts, dumpCubes, sorted } from './testing/cubes.ts';
+import { callFact, SilverWriter } from './testing/silver-writer.ts';
+import { World } from './testing/world.ts';
 
 const log = createLogger({ service: 'test', level: 'error' });
 let database: TestDatabase;

@@ -2,8 +2,8 @@ import { createPool, type Pool } from '@leakage/postgres';
 import { createLogger } from '@leakage/runtime';
 import { freshDatabase, type TestDatabase } from '@leakage/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { callFact, journeyFact, memberFact } from '../testing/silver-writer.ts';
-import { day, days, MONDAY_MORNING, TestGold } from '../testing/test-gold.ts';
+import { callFact, journeyFact, memberFact } from './testing/silver-writer.ts';
+import { day, days, MONDAY_MORNING, TestGold } from './testing/test-gold.ts';
 
 const log = createLogger({ service: 'test', level: 'error' });
 let database: TestDatabase;

@@ -3,9 +3,9 @@ import { createPool, type Pool, publishViews } from '@leakage/postgres';
 import { createLogger } from '@leakage/runtime';
 import { freshDatabase, type TestDatabase } from '@leakage/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { callFact, journeyFact, memberFact, type Row } from '../testing/silver-writer.ts';
-import { day, days, MONDAY_MORNING, TestGold } from '../testing/test-gold.ts';
-import { World } from '../testing/world.ts';
+import { callFact, journeyFact, memberFact, type Row } from './testing/silver-writer.ts';
+import { day, days, MONDAY_MORNING, TestGold } from './testing/test-gold.ts';
+import { World } from './testing/world.ts';
 
 const log = createLogger({ service: 'test', level: 'error' });
 let database: TestDatabase;

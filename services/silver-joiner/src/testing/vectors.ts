@@ -1,37 +1,19 @@
 import { contracts } from '@leakage/schemas';
-import vectorFile from '../../../../tests/fixtures/leakage-vectors.json' with { type: 'json' };
+import * as shared from '@leakage/testing';
 import type { CallFact, JourneyOutcome } from '../domain/types.ts';
 import type { SentRecord } from './delivery.ts';
 
-type Row = Readonly<Record<string, unknown>>;
+type Row = shared.VectorRow;
 
-export interface VectorStep {
-  readonly says: string;
-  readonly anyOrder: boolean;
+export interface VectorStep extends Omit<shared.VectorStep, 'records'> {
   readonly records: readonly SentRecord[];
-  readonly facts: readonly Row[];
-  readonly journeys: readonly Row[];
-  readonly changedCalls: readonly string[] | null;
 }
 
-export interface Vector {
-  readonly name: string;
-  readonly says: string;
+export interface Vector extends Omit<shared.Vector, 'steps'> {
   readonly steps: readonly VectorStep[];
 }
 
-interface FileStep {
-  readonly says: string;
-  readonly any_order?: boolean;
-  readonly records: readonly { readonly source: string; readonly event: Row }[];
-  readonly expect: {
-    readonly facts: readonly Row[];
-    readonly journeys: readonly Row[];
-    readonly changed_calls?: readonly string[];
-  };
-}
-
-function sent({ source, event }: { readonly source: string; readonly event: Row }): SentRecord {
+function sent({ source, event }: shared.VectorRecord): SentRecord {
   const value = Buffer.from(JSON.stringify(event));
   switch (source) {
     case 'journeys':
@@ -40,8 +22,6 @@ function sent({ source, event }: { readonly source: string; readonly event: Row 
       return { source, event: opened(contracts.calls.decode(value)) };
     case 'members':
       return { source, event: opened(contracts.members.decode(value)) };
-    default:
-      throw new Error(`the fixture has a record of source ${source}`);
   }
 }
 
@@ -50,58 +30,10 @@ function opened<T>(decoded: { ok: true; event: T } | { ok: false; error: string 
   return decoded.event;
 }
 
-const FACT_DEFAULTS: Row = {
-  is_repeat_call: false,
-  is_primary: false,
-  assisted_completion: false,
-  issue_family: null,
-  leakage_type: null,
-  digital_session_id: null,
-  digital_event_id: null,
-  digital_timestamp: null,
-  time_to_call_minutes: null,
-  time_to_call_ms: null,
-  alignment_strength: null,
-  error_code: null,
-  error_message: null,
-  device_type: null,
-  member_category: 'Unknown',
-  plan_type: null,
-  segment: null,
-  language_preference: null,
-};
-const OUTCOME_DEFAULTS: Row = {
-  device_type: null,
-  error_code: null,
-  member_category: 'Unknown',
-  plan_type: null,
-  segment: null,
-  language_preference: null,
-};
-const INSTANTS = new Set(['call_timestamp', 'digital_timestamp', 'first_decisive_at', 'last_decisive_at']);
-
-function expected(row: Row, defaults: Row): Row {
-  const entries = Object.entries(row).map(([name, value]): [string, unknown] => [
-    name,
-    INSTANTS.has(name) && typeof value === 'string' ? Date.parse(value) : value,
-  ]);
-  return { ...defaults, ...Object.fromEntries<unknown>(entries) };
-}
-
-/** The fixture that the rule, the pipeline and the oracle share. */
-export const vectors: readonly Vector[] = Object.entries<{ says: string; steps: readonly FileStep[] }>(
-  vectorFile.vectors,
-).map(([name, { says, steps }]) => ({
-  name,
-  says,
-  steps: steps.map((step) => ({
-    says: step.says,
-    anyOrder: step.any_order === true,
-    records: step.records.map(sent),
-    facts: step.expect.facts.map((row) => expected(row, FACT_DEFAULTS)),
-    journeys: step.expect.journeys.map((row) => expected(row, OUTCOME_DEFAULTS)),
-    changedCalls: step.expect.changed_calls ?? null,
-  })),
+/** The shared vectors with their records as the topics' contracts read them. */
+export const vectors: readonly Vector[] = shared.vectors.map((one) => ({
+  ...one,
+  steps: one.steps.map((step) => ({ ...step, records: step.records.map(sent) })),
 }));
 
 export function vector(name: string): Vector {

@@ -1,5 +1,5 @@
 import type { Pool } from '@leakage/postgres';
-import { cubes } from '../src/domain/cubes.ts';
+import { cubes } from '../domain/cubes.ts';
 
 /** Every cell of every cube as text, in key order: two golds are equal when their dumps are. */
 export async function dumpCubes(pool: Pool, gold: string): Promise<Record<string, string[]>> {

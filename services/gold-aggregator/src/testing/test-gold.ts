@@ -1,8 +1,8 @@
 import type { Pool } from '@leakage/postgres';
 import type { Logger } from '@leakage/runtime';
-import { foldOnce } from '../src/aggregator.ts';
-import { makeGold } from '../src/gold-schema.ts';
-import { storeParameters } from '../src/parameters.ts';
+import { foldOnce } from '../aggregator.ts';
+import { makeGold } from '../gold-schema.ts';
+import { storeParameters } from '../parameters.ts';
 import { callFact, type Row, SilverWriter } from './silver-writer.ts';
 
 /** 2025-03-16 is the last complete local day then. */

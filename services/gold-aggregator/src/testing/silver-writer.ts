@@ -46,7 +46,7 @@ export class SilverWriter {
   static async create(pool: Pool, o: { url: string; log: Logger; generation: number }): Promise<SilverWriter> {
     const writer = new SilverWriter(pool, o.generation);
     await migrateOps(o);
-    const directory = new URL('../../silver-joiner/migrations/', import.meta.url);
+    const directory = new URL('../../../silver-joiner/migrations/', import.meta.url);
     await migrate({ ...o, schemas: [writer.silver], directory });
     await pool.query(
       `insert into ops.generation (id, state, rules, rules_hash)
