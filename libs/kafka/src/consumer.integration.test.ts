@@ -192,8 +192,9 @@ test('a slow database bounds what is held, and the member stays in the group: he
   await applying.promise;
   await sleep(3_000);
   const buffered = await figure(metrics, 'leakage_kafka_buffered_bytes');
-  // The limit, and one delivery for each partition that had room when it came.
-  expect(buffered).toBeGreaterThan(50_000);
+  // At least what one partition may hold: its handler may wait before the others have had a delivery.
+  expect(buffered).toBeGreaterThan(10_000);
+  // At most the limit, and one delivery for each partition that had room when it came.
   expect(buffered).toBeLessThan(limits.bufferBytes + 8 * 4 * limits.fetchBytesPerPartition);
   await until('all is applied', () => pipeline.total === 6_000, 30_000);
   expect(allValues()).toEqual(values.toSorted());
