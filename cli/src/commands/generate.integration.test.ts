@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { eventually, freshPrefix, testStack } from '@leakage/testing';
+import { eventually, freshPrefix, temporaryFolder, testStack } from '@leakage/testing';
 import { expect, test } from 'vitest';
 
 const program = fileURLToPath(new URL('../../bin/leakage.mjs', import.meta.url));
@@ -25,11 +24,10 @@ async function generate(...flags: string[]) {
   return { child, ended, output: () => output };
 }
 
-const newFolder = (): Promise<string> => mkdtemp(join(tmpdir(), 'leakage-generate-'));
 const small = ['--members', '1000', '--digital-journeys', '1285', '--calls', '30', '--history-days', '2'];
 
 test('publishes a history and ends; the flags are its settings', async () => {
-  const folder = await newFolder();
+  const folder = temporaryFolder();
   const { ended, output } = await generate(...small, '--seed', '7', '--output-path', folder, '--history-only');
   expect([await ended, output()]).toEqual([0, expect.stringContaining('history published')]);
   expect(JSON.parse(await readFile(join(folder, 'state.json'), 'utf8'))).toMatchObject({
@@ -38,7 +36,7 @@ test('publishes a history and ends; the flags are its settings', async () => {
 });
 
 test('goes on live until it is asked to stop, and ends in order', async () => {
-  const { child, ended, output } = await generate(...small, '--output-path', await newFolder());
+  const { child, ended, output } = await generate(...small, '--output-path', temporaryFolder());
   await eventually(() => output().includes('history published'));
   child.kill('SIGTERM');
   expect([await ended, output()]).toEqual([0, expect.stringContaining('stopped')]);

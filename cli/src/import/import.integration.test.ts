@@ -1,11 +1,17 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createPool } from '@leakage/postgres';
 import { createLogger } from '@leakage/runtime';
-import { freshDatabase, freshPrefix, type ServiceProcess, startServiceProcess, testStack } from '@leakage/testing';
+import {
+  freshDatabase,
+  freshPrefix,
+  type ServiceProcess,
+  startServiceProcess,
+  temporaryFolder,
+  testStack,
+} from '@leakage/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ImportResult } from './import-files.ts';
 import type { SilverOutcome } from './outcome.ts';
@@ -55,7 +61,7 @@ function leakage(...args: string[]): Promise<Ended> {
 }
 
 async function folderOf(files: Record<string, string | Buffer>): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'leakage-import-'));
+  const folder = temporaryFolder();
   for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content);
   return folder;
 }

@@ -1,11 +1,11 @@
-import { mkdtemp, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { temporaryFolder } from '@leakage/testing';
 import { expect, test } from 'vitest';
 import { LINE_BYTES_MAX, linesOf } from './lines.ts';
 
 async function linesIn(content: string | Buffer): Promise<(string | null)[]> {
-  const path = join(await mkdtemp(join(tmpdir(), 'leakage-lines-')), 'file');
+  const path = join(temporaryFolder(), 'file');
   await writeFile(path, content);
   const found: (string | null)[] = [];
   let bytes = 0;

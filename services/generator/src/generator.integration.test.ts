@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createKafkaClient, type KafkaRecord, startConsumer, topicOffsets } from '@leakage/kafka';
 import { createLogger, Metrics } from '@leakage/runtime';
 import { contracts, sourceOfTopic, topicTable } from '@leakage/schemas';
-import { freshPrefix, startServiceProcess, testStack } from '@leakage/testing';
+import { freshPrefix, startServiceProcess, temporaryFolder, testStack } from '@leakage/testing';
 import { expect, test } from 'vitest';
 
 const log = createLogger({ service: 'generator-test', level: 'error' });
@@ -33,8 +32,6 @@ async function start(env: Record<string, string>, prefix: string, folder: string
     ...env,
   });
 }
-
-const newFolder = (): Promise<string> => mkdtemp(join(tmpdir(), 'leakage-generator-'));
 
 /** Everything in the topics of a prefix, by topic and partition (without the prefix), in the order of the log. */
 async function read(prefix: string): Promise<Map<string, KafkaRecord[]>> {
@@ -92,7 +89,7 @@ const hashes = (partitions: Map<string, KafkaRecord[]>): Record<string, string> 
 
 test('the same seed gives identical keys and values in every partition; a stopped world goes on exactly where it was', async () => {
   const [whole, stopped] = [freshPrefix(), freshPrefix()];
-  const [wholeFolder, stoppedFolder] = await Promise.all([newFolder(), newFolder()]);
+  const [wholeFolder, stoppedFolder] = [temporaryFolder(), temporaryFolder()];
   const first = await start({ LIVE: 'false' }, whole, wholeFolder);
   expect([await first.exited, first.output()]).toEqual([0, expect.stringContaining('history published')]);
 
@@ -122,8 +119,8 @@ test('the same seed gives identical keys and values in every partition; a stoppe
 
 test('killed on the way, it sends again at most its last batch, as exact duplicates', async () => {
   const [whole, killed] = [freshPrefix(), freshPrefix()];
-  const folder = await newFolder();
-  await (await start({ LIVE: 'false' }, whole, await newFolder())).exited;
+  const folder = temporaryFolder();
+  await (await start({ LIVE: 'false' }, whole, temporaryFolder())).exited;
   const victim = await start({ LIVE: 'false', GENERATOR_BATCH_RECORDS: '50' }, killed, folder);
   await victim.ready;
   await victim.stop('SIGKILL');
@@ -144,7 +141,7 @@ test('killed on the way, it sends again at most its last batch, as exact duplica
 test('what it sends decodes, except what was damaged on purpose; then it streams live and never ahead of the clock', async () => {
   const prefix = freshPrefix();
   // An hour of simulated time in a second: after the history some live records come within seconds.
-  const generator = await start({ SPEED: '3600' }, prefix, await newFolder());
+  const generator = await start({ SPEED: '3600' }, prefix, temporaryFolder());
   await generator.ready;
   for (let i = 0; i < 400 && !generator.output().includes('history published'); i++) await sleep(50);
   await sleep(8_000);
@@ -171,6 +168,6 @@ test('what it sends decodes, except what was damaged on purpose; then it streams
 });
 
 test('figures that cannot be had are refused before anything is sent', async () => {
-  const generator = await start({ NUM_MEMBERS: '100' }, freshPrefix(), await newFolder());
+  const generator = await start({ NUM_MEMBERS: '100' }, freshPrefix(), temporaryFolder());
   expect([await generator.exited, generator.output()]).toEqual([2, expect.stringContaining('repeats by chance')]);
 });

@@ -1,6 +1,6 @@
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { temporaryFolder } from '@leakage/testing';
 import { beforeEach, expect, test } from 'vitest';
 import type { Emission } from './domain/emission.ts';
 import { DEFAULT_RATES } from './domain/noise.ts';
@@ -11,7 +11,7 @@ import { TruthFile } from './truth-file.ts';
 
 let folder: string;
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'leakage-generator-'));
+  folder = temporaryFolder();
 });
 
 const shape = {
