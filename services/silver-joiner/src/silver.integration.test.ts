@@ -76,7 +76,7 @@ describe('records', () => {
   async function outcomes() {
     const { rows } = await silver.db.pool.query(
       `select topic, partition, next_offset, accepted, superseded, duplicates, conflicts, quarantined, holes
-         from ops.position where next_offset > 0 order by topic`,
+         from ops.position where next_offset > 0 order by topic, accepted desc, partition`,
     );
     return rows;
   }
