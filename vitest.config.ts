@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 const withServers = ['**/*.integration.test.ts', 'tests/**/*.e2e.test.ts'];
+const faults = ['tests/faults/**/*.test.ts'];
 const never = ['**/node_modules/**', '**/.data/**', '**/fixtures/**', '**/.planted-*/**'];
 
 export default defineConfig({
@@ -10,7 +11,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['**/*.test.ts'],
-          exclude: [...never, ...withServers],
+          exclude: [...never, ...withServers, ...faults],
           // The quick ones first. (Order 0 would put a project with one worker behind all others.)
           sequence: { groupOrder: 1 },
           maxWorkers: 2,
@@ -21,12 +22,24 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: withServers,
-          exclude: never,
+          exclude: [...never, ...faults],
           globalSetup: ['./libs/testing/src/global-setup.ts'],
           // One Kafka and one Postgres for the whole run; more files at a time than cores would only make waits longer.
           maxWorkers: 2,
           sequence: { groupOrder: 2 },
           testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: 'faults',
+          include: faults,
+          exclude: never,
+          globalSetup: ['./libs/testing/src/global-setup.ts'],
+          maxWorkers: 2,
+          sequence: { groupOrder: 3 },
+          testTimeout: 120_000,
           hookTimeout: 120_000,
         },
       },
