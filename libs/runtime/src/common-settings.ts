@@ -50,6 +50,18 @@ export const kafkaSettings = {
   }),
 };
 
+/** Kafka for a service that consumes. */
+export const consumerSettings = {
+  ...kafkaSettings,
+  sessionTimeoutMs: setting.integer({
+    env: 'KAFKA_SESSION_TIMEOUT_MS',
+    default: 30_000,
+    min: 1_000,
+    max: 300_000,
+    help: 'How long a consumer may be silent before its partitions go to another process.',
+  }),
+};
+
 const schemaName = { pattern: /^[a-z_][a-z0-9_]{0,50}$/, kind: 'a lower-case SQL name' };
 
 export const schemaSettings = {

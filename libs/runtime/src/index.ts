@@ -2,6 +2,7 @@ export {
   apiSettings,
   type CommonSettings,
   commonSettings,
+  consumerSettings,
   databaseSettings,
   generationSettings,
   kafkaSettings,

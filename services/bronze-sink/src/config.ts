@@ -1,8 +1,8 @@
-import { databaseSettings, kafkaSettings, type SettingsOf, schemaSettings, setting } from '@leakage/runtime';
+import { consumerSettings, databaseSettings, type SettingsOf, schemaSettings, setting } from '@leakage/runtime';
 
 export const settings = {
   ...databaseSettings,
-  ...kafkaSettings,
+  ...consumerSettings,
   bronzeSchema: schemaSettings.bronzeSchema,
   batchRecordsMax: setting.integer({
     env: 'BRONZE_BATCH_RECORDS',
@@ -17,13 +17,6 @@ export const settings = {
     min: 0,
     max: 10_000,
     help: 'How long a batch of bronze that is not full waits for more: fewer, larger transactions for a later archive.',
-  }),
-  sessionTimeoutMs: setting.integer({
-    env: 'KAFKA_SESSION_TIMEOUT_MS',
-    default: 30_000,
-    min: 1_000,
-    max: 300_000,
-    help: 'How long a consumer may be silent before its partitions go to another process.',
   }),
 };
 

@@ -1,7 +1,7 @@
 import {
+  consumerSettings,
   databaseSettings,
   generationSettings,
-  kafkaSettings,
   type SettingsOf,
   schemaSettings,
   setting,
@@ -32,7 +32,7 @@ export const ruleSettings = {
 
 export const settings = {
   ...databaseSettings,
-  ...kafkaSettings,
+  ...consumerSettings,
   ...ruleSettings,
   silverSchema: schemaSettings.silverSchema,
   ...generationSettings,

@@ -68,6 +68,8 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
       stage: joiner,
       maxBatchRecords: s.batchRecordsMax,
       lingerMs: s.lingerMs,
+      sessionTimeoutMs: s.sessionTimeoutMs,
+      heartbeatMs: Math.min(3_000, s.sessionTimeoutMs / 4),
       log,
       metrics,
       signal: ctx.signal,
