@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 const withServers = ['**/*.integration.test.ts', 'tests/**/*.e2e.test.ts'];
 const faults = ['tests/faults/**/*.test.ts'];
-const never = ['**/node_modules/**', '**/.data/**', '**/fixtures/**', '**/.planted-*/**'];
+const never = ['**/node_modules/**', '**/.data/**', '**/fixtures/**'];
 
 export default defineConfig({
   test: {

@@ -9,6 +9,7 @@ import {
   type ServiceName,
   type ServiceProcess,
   startServiceProcess,
+  type Tampering,
   testStack,
 } from '@leakage/testing';
 
@@ -29,10 +30,8 @@ export interface Pipeline {
   stop(): Promise<void>;
 }
 
-export interface StartOptions {
+export interface StartOptions extends Tampering {
   readonly env?: Readonly<Record<string, string>>;
-  /** Run the service's code from a copy in this folder instead of services/<name>. */
-  readonly folder?: string;
 }
 
 const pipelineServices = ['bronze-sink', 'silver-joiner', 'gold-aggregator'] as const;
@@ -67,7 +66,7 @@ export async function emptyPipeline(): Promise<Pipeline> {
       await drained();
     },
     start: async (name, o = {}) => {
-      const started = startServiceProcess(name, { ...env, ...o.env }, o.folder);
+      const started = startServiceProcess(name, { ...env, ...o.env }, o);
       processes.push(started);
       await started.ready;
       return started;

@@ -1,5 +1,13 @@
 export { call, journey, profile } from './builders.ts';
-export { freePort, type ServiceName, type ServiceProcess, startServiceProcess } from './service-process.ts';
+export { type CodeEdit, checkEdits } from './code-edits.ts';
+export { type FailPoint, type FailPointOrder, failPoints, failPointsOf } from './fail-points.ts';
+export {
+  freePort,
+  type ServiceName,
+  type ServiceProcess,
+  startServiceProcess,
+  type Tampering,
+} from './service-process.ts';
 export { freshDatabase, freshPrefix, type TestDatabase, type TestStack, testStack } from './stack.ts';
 export { temporaryFolder } from './temporary-folder.ts';
 export {

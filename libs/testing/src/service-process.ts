@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { freePorts } from '@leakage/cli/local';
-
-export type ServiceName = 'bronze-sink' | 'silver-joiner' | 'gold-aggregator' | 'api' | 'generator';
+import { type CodeEdit, editedCode } from './code-edits.ts';
+import { type FailPointOrder, failPointsOf } from './fail-points.ts';
+import type { ServiceName } from './service-name.ts';
 
 export interface ServiceProcess {
   /** Sends the signal (SIGTERM) and waits; the exit code, or null when a signal ended it. */
@@ -30,18 +31,26 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/**
- * Starts a service as a process of its own, as in production; it ends with the test process at the latest.
- * `folder` runs the code of a copy of services/<name> instead: for tests that plant a bug.
- */
+/** What a test does to the code that a process runs. Without any of it the process runs exactly what production runs. */
+export interface Tampering {
+  /** Lines that are changed while the code is loaded: for tests that plant a bug or switch a guard off. */
+  readonly edits?: readonly CodeEdit[];
+  readonly failPoint?: FailPointOrder;
+  /** A file with the milliseconds by which the process is wrong about the time. */
+  readonly clockFile?: string;
+}
+
+/** Starts a service as a process of its own, as in production; it ends with the test process at the latest. */
 export function startServiceProcess(
   name: ServiceName,
   env: Readonly<Record<string, string>>,
-  folder = join(projectFolder, 'services', name),
+  tampering: Tampering = {},
 ): ServiceProcess {
-  const child = spawn(process.execPath, [join(folder, 'src', 'main.ts')], {
+  const tampered = tamperedWith(name, tampering);
+  const main = join(projectFolder, 'services', name, 'src', 'main.ts');
+  const child = spawn(process.execPath, [...tampered.execArgv, main], {
     cwd: projectFolder,
-    env: serviceEnvironment(env),
+    env: { ...serviceEnvironment(env), ...tampered.env },
     // A service that finds an IPC channel stops when it closes: nothing survives a test process that was killed.
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
@@ -88,6 +97,15 @@ export function startServiceProcess(
       throw new Error(`${name} did not stop within ${stopWithinMs} ms of ${signal}:\n${output}`);
     },
   };
+}
+
+function tamperedWith(name: ServiceName, { edits = [], failPoint, clockFile }: Tampering) {
+  const points = failPoint === undefined ? [] : failPointsOf(name).filter((point) => point.name === failPoint.name);
+  if (failPoint !== undefined && points.length !== 1) throw new Error(`${name} has no fail point ${failPoint.name}`);
+  return editedCode([...edits, ...points.map((point) => point.edit)], {
+    ...(failPoint === undefined ? {} : { LEAKAGE_FAIL_POINT: JSON.stringify(failPoint) }),
+    ...(clockFile === undefined ? {} : { LEAKAGE_CLOCK_FILE: clockFile }),
+  });
 }
 
 /** A port that is free now. */
