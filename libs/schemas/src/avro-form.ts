@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import avsc from 'avsc';
 import { dateOfDays, daysOfDate, isInstantInRange } from './instants.ts';
 import type { AvroRecord, Shape } from './shape.ts';
@@ -25,7 +26,7 @@ export class AvroForm {
   readonly #shape: Shape;
   readonly #reader: avsc.Type;
   readonly #readerId: number;
-  readonly #writers: ReadonlyMap<number, { resolver: Resolver | undefined; unknownFields: number }>;
+  readonly #writers: ReadonlyMap<number, Known>;
   #scratch = Buffer.alloc(4096);
 
   constructor(o: { shape: Shape; reader: Writer; older?: readonly Writer[] }) {
@@ -38,7 +39,7 @@ export class AvroForm {
         const own = writer.id === o.reader.id;
         const resolver = own ? undefined : this.#reader.createResolver(typeOf(writer.schema));
         const unknownFields = writer.schema.fields.filter((field) => !known.has(field.name)).length;
-        return [writer.id, { resolver, unknownFields }];
+        return [writer.id, { resolver, unknownFields, bytes: bytesReader(o.reader, writer) }];
       }),
     );
   }
@@ -82,13 +83,45 @@ export class AvroForm {
     if (decoded.offset < 0 || decoded.value === undefined)
       return { ok: false, error: 'truncated', event: null, schemaId };
     const event = decoded.value;
-    const problem = fromWire(this.#shape, event) ?? (decoded.offset < value.length ? 'trailing_bytes' : null);
+    const problem =
+      fromWire(this.#shape, event, () => writer.bytes(value)) ??
+      (decoded.offset < value.length ? 'trailing_bytes' : null);
     if (problem !== null) return { ok: false, error: problem, event, schemaId };
     return { ok: true, event, schemaId, unknownFields: writer.unknownFields };
   }
 }
 
 type Resolver = ReturnType<avsc.Type['createResolver']>;
+
+/** A writer whose records can be read. */
+interface Known {
+  readonly resolver: Resolver | undefined;
+  readonly unknownFields: number;
+  /** Reads a record once more, with the bytes of every string. */
+  bytes(value: Buffer): Record<string, unknown>;
+}
+
+/** Decoding replaces what is not UTF-8 by U+FFFD, which a producer may also have sent: only the bytes tell. */
+function bytesReader(reader: Writer, writer: Writer): Known['bytes'] {
+  let made: { type: avsc.Type; resolver: Resolver } | null = null;
+  return (value) => {
+    if (made === null) {
+      const type = typeOf(stringsAsBytes(reader.schema));
+      made = { type, resolver: type.createResolver(typeOf(stringsAsBytes(writer.schema))) };
+    }
+    const decoded: { value: Record<string, unknown> } = made.type.decode(value, HEADER_BYTES, made.resolver);
+    return decoded.value;
+  };
+}
+
+/** The same schema on the wire. */
+function stringsAsBytes(schema: AvroRecord): AvroRecord {
+  // 'string' is a type under the key `type`, and as a branch of a union; anywhere else it is a name or a text.
+  const isType = (key: string): boolean => key === 'type' || /^\d+$/.test(key);
+  return JSON.parse(JSON.stringify(schema), (key, value: unknown) =>
+    value === 'string' && isType(key) ? 'bytes' : value,
+  ) as AvroRecord;
+}
 
 function typeOf(schema: AvroRecord): avsc.Type {
   return avsc.Type.forSchema(schema as unknown as avsc.schema.RecordType, {
@@ -123,8 +156,11 @@ function dateToWire(name: string, value: unknown): number {
   return days;
 }
 
-/** Checks what Avro's types do not, in place: a field that no layer can hold becomes empty, and the first problem is told. */
-function fromWire(shape: Shape, event: Record<string, unknown>): string | null {
+/**
+ * Checks what Avro's types do not, in place: a field that no layer can hold becomes empty, and the first problem is told.
+ * `bytes` gives the same record with the bytes of its strings; it costs a second decoding, so it is asked in doubt only.
+ */
+function fromWire(shape: Shape, event: Record<string, unknown>, bytes: () => Record<string, unknown>): string | null {
   let problem: string | null = null;
   for (const field of shape.fields) {
     const value = event[field.name];
@@ -133,6 +169,8 @@ function fromWire(shape: Shape, event: Record<string, unknown>): string | null {
     switch (field.kind) {
       case 'string':
         if ((value as string).includes('\0')) found = `nul:${field.name}`;
+        else if ((value as string).includes('\ufffd') && !isUtf8(bytes()[field.name] as Buffer))
+          found = `utf8:${field.name}`;
         break;
       case 'instant':
         if (!isInstantInRange(value as number)) found = `timestamp_range:${field.name}`;
@@ -148,7 +186,12 @@ function fromWire(shape: Shape, event: Record<string, unknown>): string | null {
         break;
       }
       case 'record':
-        if (field.shape !== null) found = fromWire(field.shape, value as Record<string, unknown>);
+        if (field.shape !== null)
+          found = fromWire(
+            field.shape,
+            value as Record<string, unknown>,
+            () => bytes()[field.name] as Record<string, unknown>,
+          );
         break;
       case 'long':
       case 'double':

@@ -10,8 +10,8 @@ import type { Source } from './topics.ts';
  * `null_value`, `empty`, `unknown_format`, `truncated`, `trailing_bytes`, `unknown_schema_id:<id>`,
  * `avro:union_index`, `avro:long_range`, `avro:int_range`, `avro:invalid`,
  * `json`, `type:<field>`, `nul:<field>` (U+0000, which Postgres text refuses),
+ * `utf8:<field>` (bytes that are not UTF-8, or an escaped surrogate that stands alone),
  * `timestamp_range:<field>` (outside the years 0001 to 9999).
- * Text that is not valid UTF-8 decodes with U+FFFD in the place of what is wrong; the payload keeps the bytes.
  */
 export type Decoded<T> =
   | {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { daysOfDate, isInstantInRange, parseInstant } from './instants.ts';
 import type { Field, Shape } from './shape.ts';
 
@@ -14,12 +15,13 @@ const INT_MAX = 2 ** 31 - 1;
 /**
  * Plain JSON with the names of the fields. Instants are ISO 8601 with an offset or integral epoch milliseconds, dates
  * 'YYYY-MM-DD', ints integral and of 32 bits, null is absent; of two equal keys the last counts, unknown ones are counted.
+ * Strings must be UTF-8 and well-formed in the known fields; in what is unknown nothing is looked at.
  */
 export function decodeJson(shape: Shape, value: Buffer): JsonResult {
   let parsed: Record<string, unknown>;
   try {
     // The first byte is a brace, so whatever parses is an object.
-    parsed = JSON.parse(value.toString('utf8')) as Record<string, unknown>;
+    parsed = JSON.parse(textOf(value)) as Record<string, unknown>;
   } catch {
     return { ok: false, error: 'json', event: null };
   }
@@ -54,6 +56,20 @@ export function encodeJson(shape: Shape, event: Record<string, unknown>): Buffer
   return Buffer.from(JSON.stringify(out));
 }
 
+/** A byte that is not UTF-8 becomes two of these: the second stands alone whatever escape is in front of the first. */
+const LONE_SURROGATES = '\udfff\udfff';
+const REPLACEMENT_BYTES = '\u00ef\u00bf\u00bd';
+
+/** The text of a payload. Where it is not UTF-8 it is not well-formed either, other than by U+FFFD, which may have been sent. */
+function textOf(value: Buffer): string {
+  if (isUtf8(value)) return value.toString('utf8');
+  return value
+    .toString('latin1')
+    .split(REPLACEMENT_BYTES)
+    .map((part) => Buffer.from(part, 'latin1').toString('utf8').replaceAll('\ufffd', LONE_SURROGATES))
+    .join('\ufffd');
+}
+
 type Read = { error: null; value: unknown } | { error: string };
 
 function readField(field: Field, raw: unknown): Read {
@@ -62,8 +78,8 @@ function readField(field: Field, raw: unknown): Read {
     case 'string':
       if (typeof raw !== 'string') return wrong;
       if (raw.includes('\0')) return { error: `nul:${field.name}` };
-      // A lone surrogate has no UTF-8 form: it becomes U+FFFD, as it would on the way into any store.
-      return { error: null, value: raw.toWellFormed() };
+      // A lone surrogate, sent as an escape, has no UTF-8 form: two ids must not become one on the way into a store.
+      return raw.isWellFormed() ? { error: null, value: raw } : { error: `utf8:${field.name}` };
     case 'int':
       if (typeof raw !== 'number' || !Number.isInteger(raw) || raw < INT_MIN || raw > INT_MAX) return wrong;
       return { error: null, value: raw | 0 };
