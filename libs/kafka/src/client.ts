@@ -2,6 +2,7 @@ import type { Logger } from '@leakage/runtime';
 import { type Admin, Kafka, logLevel, type RetryOptions } from 'kafkajs';
 import { registerCodecs } from './codecs.ts';
 import { kafkaLogCreator } from './kafkajs-log.ts';
+import { repairDecoding } from './kafkajs-repairs.ts';
 
 /** A cluster to talk to. kafkajs stays behind it, so that it can be replaced. */
 export interface KafkaClient {
@@ -34,6 +35,7 @@ const kafkas = new WeakMap<KafkaClient, Kafka>();
 
 export function createKafkaClient({ brokers, clientId, log }: KafkaClientOptions): KafkaClient {
   registerCodecs();
+  repairDecoding();
   silenceTimeoutWarning();
   const client: KafkaClient = { clientId, brokers: [...brokers] };
   kafkas.set(
