@@ -16,11 +16,16 @@ export function verifyLines(report: VerifyReport): string[] {
     `Generation ${report.generation}, recomputed from ${whole.format(report.records)} records of bronze in ${seconds(report.recomputeMs)}: ${verdict}`,
     '',
     ...report.checks.map(checkLine),
-    ...report.warnings.map(({ name, count }) => `  ${styleText('yellow', 'note')}  ${name}: ${whole.format(count)}`),
+    ...report.warnings.map(noteLine),
     ...wrong.flatMap((check) => ['', ...differenceLines(check)]),
     '',
     `${seconds(report.elapsedMs)} in all${report.waitedMs >= 1000 ? `, after ${seconds(report.waitedMs)} of waiting for bronze and gold` : ''}`,
   ];
+}
+
+function noteLine({ rule, name, count, of }: VerifyReport['warnings'][number]): string {
+  const share = `${((100 * count) / of).toFixed(2)} % of ${whole.format(of)}`;
+  return `  ${styleText('yellow', 'note')}  ${name} (${rule}): ${whole.format(count)}, ${share}`;
 }
 
 function checkLine({ name, compared, differences }: Check): string {

@@ -58,15 +58,37 @@ export async function recompute(query: OracleQuery, options: OracleOptions): Pro
   return rules;
 }
 
-const warningQueries = {
-  'sessions used by more than one member (D6)': `
-select count(*)::float8 as count
-  from (select from oracle_journey where not deleted group by session_id having min(member_id) <> max(member_id)) s`,
-  'calls of members without a profile (C7)': `
-select count(*)::float8 as count from oracle_call_fact where member_category = 'Unknown'`,
-  'errors without a code (D4)': `
-select count(*)::float8 as count from oracle_journey where not deleted and action = 'error' and error_code is null`,
-};
+/** Data quality rules that need the whole set: how many there are, and how many break the rule. */
+const warningQueries = [
+  {
+    rule: 'D6',
+    name: 'sessions used by more than one member',
+    sql: `
+select count(*)::float8 as of, count(*) filter (where members > 1)::float8 as count
+  from (select count(distinct member_id) as members from oracle_journey where not deleted group by session_id) s`,
+  },
+  {
+    rule: 'C7',
+    name: 'calls of members without a profile',
+    sql: `
+select count(*)::float8 as of, count(*) filter (where member_category = 'Unknown')::float8 as count
+  from oracle_call_fact`,
+  },
+  {
+    rule: 'C8',
+    name: 'decided journeys of members without a profile',
+    sql: `
+select count(*)::float8 as of, count(*) filter (where member_category = 'Unknown')::float8 as count
+  from oracle_outcome`,
+  },
+  {
+    rule: 'D4',
+    name: 'errors without a code',
+    sql: `
+select count(*)::float8 as of, count(*) filter (where error_code is null)::float8 as count
+  from oracle_journey where not deleted and action = 'error'`,
+  },
+];
 
 /** Recomputes everything and compares it with silver, gold and the protocol's own tables. */
 export async function runOracle(query: OracleQuery, options: OracleOptions): Promise<OracleReport> {
@@ -76,9 +98,9 @@ export async function runOracle(query: OracleQuery, options: OracleOptions): Pro
   const checks: Check[] = [];
   for (const check of allChecks(options, rules)) checks.push(await compare(query, check, options.examples ?? 5));
   const warnings: OracleReport['warnings'] = [];
-  for (const [name, sql] of Object.entries(warningQueries)) {
-    const count = Number((await query(sql)).rows[0]?.count ?? 0);
-    if (count > 0) warnings.push({ name, count });
+  for (const { rule, name, sql } of warningQueries) {
+    const { count, of } = (await query(sql)).rows[0] as { count: number; of: number };
+    if (count > 0) warnings.push({ rule, name, count, of });
   }
   return {
     ok: checks.every((check) => check.differences === 0),

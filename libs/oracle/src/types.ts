@@ -44,11 +44,19 @@ export interface Check {
   elapsedMs: number;
 }
 
+/** So many of so many break a data quality rule, which makes nothing unequal. */
+export interface Warning {
+  rule: string;
+  name: string;
+  count: number;
+  of: number;
+}
+
 export interface OracleReport {
   ok: boolean;
   checks: Check[];
   /** Facts that are no failure but that a person should know (data quality rules of severity warn). */
-  warnings: { name: string; count: number }[];
+  warnings: Warning[];
   /** How long it took to recompute, without the comparisons. */
   recomputeMs: number;
   elapsedMs: number;
