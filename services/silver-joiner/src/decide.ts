@@ -1,4 +1,4 @@
-import { type MergedChanges, splitByMember } from './domain/member-changes.ts';
+import { type MemberChanges, type MergedChanges, splitByMember } from './domain/member-changes.ts';
 import {
   eventRanges,
   findDirty,
@@ -10,6 +10,7 @@ import {
   type StoredCall,
   settle,
 } from './domain/plan.ts';
+import type { LookedUp } from './domain/quality.ts';
 import type { RuleBook } from './domain/rules.ts';
 import type {
   CallFact,
@@ -63,8 +64,14 @@ async function openPlans(reader: SilverReader, merged: MergedChanges): Promise<M
   });
 }
 
+/** What is written, and which of the accepted versions are of members without a profile (rules C7 and C8). */
+export interface Decided {
+  readonly writes: Writes;
+  readonly lookedUp: { readonly journeys: LookedUp; readonly calls: LookedUp };
+}
+
 /** The facts that should hold after a merge, as differences to the facts stored. */
-export async function decide(reader: SilverReader, merged: MergedChanges, book: RuleBook): Promise<Writes> {
+export async function decide(reader: SilverReader, merged: MergedChanges, book: RuleBook): Promise<Decided> {
   const plans = await openPlans(reader, merged);
 
   const first = plans.map((plan) => firstNeeds(plan, book));
@@ -133,5 +140,26 @@ export async function decide(reader: SilverReader, merged: MergedChanges, book: 
     const { memberId } = plan.changes;
     return settle(plan, { attributed: attributed(memberId), outcomes: others(memberId) }, book);
   });
-  return diffWrites(settled, book.shardOf);
+  return {
+    writes: diffWrites(settled, book.shardOf),
+    lookedUp: {
+      journeys: lookedUp(plans, ({ events }) => events),
+      calls: lookedUp(plans, ({ calls: changed }) => changed),
+    },
+  };
+}
+
+/** The profiles are there anyway, and a member has one at every instant or at none. */
+function lookedUp(
+  plans: readonly MemberPlan[],
+  of: (changes: MemberChanges) => readonly { readonly after: unknown }[],
+): LookedUp {
+  let checked = 0;
+  let unknown = 0;
+  for (const { changes, versions } of plans) {
+    const accepted = of(changes).filter(({ after }) => after !== null).length;
+    checked += accepted;
+    if (versions.length === 0) unknown += accepted;
+  }
+  return { checked, unknown };
 }

@@ -1,5 +1,6 @@
 import type { Metrics } from '@leakage/runtime';
 import type { PreparedBatch } from './prepare.ts';
+import { qualityMetrics } from './quality-metrics.ts';
 import type { Applied } from './silver-store.ts';
 
 const OUTCOMES = ['accepted', 'superseded', 'duplicates', 'conflicts', 'quarantined'] as const;
@@ -25,8 +26,8 @@ export function joinerMetrics(metrics: Metrics): JoinerMetrics {
   });
   const warnings = metrics.counter({
     name: 'leakage_silver_warnings_total',
-    help: 'Records kept with a warning, by rule.',
-    labels: ['source', 'rule'],
+    help: 'Warnings of records that were kept; a record can have several.',
+    labels: ['source', 'warning'],
   });
   const changes = metrics.counter({
     name: 'leakage_silver_changes_total',
@@ -46,6 +47,7 @@ export function joinerMetrics(metrics: Metrics): JoinerMetrics {
     labels: ['step'],
     buckets: SECONDS,
   });
+  const quality = qualityMetrics(metrics);
   return {
     prepared(_batch, ms) {
       steps.observe({ step: 'prepare' }, ms / 1000);
@@ -58,10 +60,10 @@ export function joinerMetrics(metrics: Metrics): JoinerMetrics {
       for (const { source, reasons } of batch.quarantined) {
         for (const reason of reasons) quarantined.inc({ source, reason: bounded(reason) });
       }
-      for (const [name, count] of batch.warnings) {
-        const [source = '', ...rule] = name.split(':');
-        warnings.inc({ source, rule: rule.join(':') }, count);
+      for (const { source, warnings: counts } of Object.values(batch.quality)) {
+        for (const [warning, count] of counts) warnings.inc({ source, warning }, count);
       }
+      quality.applied(batch.quality, applied.settled);
       changes.inc(applied.changes);
       misrouted.inc(batch.misrouted);
       for (const [step, ms] of applied.stepsMs) steps.observe({ step }, ms / 1000);

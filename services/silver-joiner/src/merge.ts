@@ -22,6 +22,8 @@ export interface Merged<R extends Version> {
   /** What became of the staged winner of each identity. */
   readonly outcomes: Map<string, Outcome>;
   readonly rivals: Rival[];
+  /** How many winners took the place of another content of their revision. */
+  overruled: number;
   /** Identities whose revision was raised: what was in conflict before is settled. */
   readonly raised: string[];
   /** Shards of the members that replaced rows belonged to. */
@@ -121,7 +123,14 @@ export async function mergeSource<R extends Version, K extends keyof R & string>
     readonly reduced: Reduced<Arrival<R>>;
   },
 ): Promise<Merged<R>> {
-  const merged: Merged<R> = { changes: [], outcomes: new Map(), rivals: [], raised: [], shards: new Set() };
+  const merged: Merged<R> = {
+    changes: [],
+    outcomes: new Map(),
+    rivals: [],
+    overruled: 0,
+    raised: [],
+    shards: new Set(),
+  };
   if (reduced.winners.size === 0) return merged;
 
   const { rows } = await tx.query<Pick<R, K> & { replaced: StoredJson | null }>(statements.merge);
@@ -134,8 +143,12 @@ export async function mergeSource<R extends Version, K extends keyof R & string>
     merged.changes.push({ before, after: winner.row });
     if (row.replaced === null || before === null) continue;
     merged.shards.add(row.replaced.shard);
-    if (before.revision < winner.row.revision) merged.raised.push(identity);
-    else merged.rivals.push(rivalOf(table, winner), rivalStored(table, identity, row.replaced));
+    if (before.revision < winner.row.revision) {
+      merged.raised.push(identity);
+      continue;
+    }
+    merged.overruled += 1;
+    merged.rivals.push(rivalOf(table, winner), rivalStored(table, identity, row.replaced));
   }
   await classifyRest(tx, { table, statements, reduced }, merged);
 

@@ -11,6 +11,8 @@ import {
   type Source,
 } from '@leakage/schemas';
 import { type CleanContext, type Cleaned, cleanCall, cleanJourney, cleanProfile } from './domain/clean.ts';
+import type { Warning } from './domain/expectations.ts';
+import { QualityTally } from './domain/quality.ts';
 import { type Outcome, type Reduced, reduceBatch } from './domain/reduce.ts';
 import type { RuleBook } from './domain/rules.ts';
 import type { Call, JourneyEvent, Profile } from './domain/types.ts';
@@ -43,7 +45,7 @@ export interface PreparedBatch {
   readonly quarantined: readonly QuarantinedRecord[];
   /** Shards of all valid records with the greatest event times that they bring. */
   readonly shards: ReadonlyMap<number, Watermarks>;
-  readonly warnings: ReadonlyMap<string, number>;
+  readonly quality: Readonly<Record<Source, QualityTally>>;
   /** Records that a producer put into another partition than their member's. */
   readonly misrouted: number;
   readonly copies: readonly CopySource[];
@@ -65,7 +67,8 @@ interface Intake<E, R extends Version> {
   clean(event: E, kafkaTimestamp: number, context: CleanContext): Cleaned<R>;
   /** What a person would look a refused record up by. */
   id(event: E): string | null;
-  mark(marks: Watermarks, row: R): void;
+  /** What a valid record says about time and about itself. */
+  mark(row: R, marks: Watermarks, tally: QualityTally): void;
 }
 
 const JOURNEY_INTAKE: Intake<DigitalJourneyEvent, JourneyEvent> = {
@@ -73,8 +76,10 @@ const JOURNEY_INTAKE: Intake<DigitalJourneyEvent, JourneyEvent> = {
   decode: (value) => contracts.journeys.decode(value),
   clean: cleanJourney,
   id: (event) => event.event_id,
-  mark: (marks, row) => {
+  mark: (row, marks, tally) => {
     marks.digital = later(marks.digital, Math.min(row.timestamp, row.emitted_at));
+    tally.time(row.timestamp, row);
+    if (row.action === 'error' || row.error_code !== null) tally.coded += 1;
   },
 };
 
@@ -83,8 +88,9 @@ const CALL_INTAKE: Intake<CallLog, Call> = {
   decode: (value) => contracts.calls.decode(value),
   clean: cleanCall,
   id: (event) => event.call_id,
-  mark: (marks, row) => {
+  mark: (row, marks, tally) => {
     marks.calls = later(marks.calls, Math.min(row.call_timestamp, row.emitted_at));
+    tally.time(row.call_timestamp, row);
   },
 };
 
@@ -106,7 +112,11 @@ class Collector {
   readonly members: Arrival<Profile>[] = [];
   readonly quarantined: QuarantinedRecord[] = [];
   readonly shards = new Map<number, Watermarks>();
-  readonly warnings = new Map<string, number>();
+  readonly quality = {
+    journeys: new QualityTally('journeys'),
+    calls: new QualityTally('calls'),
+    members: new QualityTally('members'),
+  };
   misrouted = 0;
   readonly #book: RuleBook;
   readonly #clean: CleanContext;
@@ -135,38 +145,28 @@ class Collector {
     { index, lane, record }: { index: number; lane: Lane; record: KafkaRecord },
   ): void {
     const { topic, partition, offset, timestampMs: receivedAt, value } = record;
+    const tally = this.quality[lane.source];
     const decoded = intake.decode(value);
-    const cleaned: Cleaned<R> = decoded.ok
+    const cleaned = decoded.ok
       ? intake.clean(decoded.event, receivedAt, this.#clean)
-      : { ok: false, reasons: [decoded.error] };
+      : ({ ok: false, reasons: [decoded.error] } as const);
     if (!cleaned.ok) {
       const recordId = (decoded.event === null ? null : intake.id(decoded.event)) || null;
       const { source } = lane;
       const { reasons } = cleaned;
       this.quarantined.push({ source, topic, partition, offset, receivedAt, payload: value, recordId, reasons });
       lane.counts.quarantined += 1;
+      tally.refuse(reasons);
       return;
     }
-    if (decoded.ok) this.#warn(lane.source, decoded, cleaned.warnings);
+    tally.keep(decoded.ok ? allWarnings(decoded, cleaned.warnings) : cleaned.warnings);
     const { row } = cleaned;
+    tally.newestEmittedAt = Math.max(tally.newestEmittedAt, row.emitted_at);
     const shard = this.#book.shardOf(row.member_id);
     if (shard !== partition) this.misrouted += 1;
     const identity = intake.table.identity(row);
     into.push({ row, identity, shard, lane: index, topic, partition, offset, receivedAt });
-    intake.mark(this.#marks(shard), row);
-  }
-
-  #warn(
-    source: Source,
-    decoded: { readonly emptied: readonly string[]; readonly unknownFields: number },
-    warnings: readonly string[],
-  ): void {
-    const rules = [...warnings, ...decoded.emptied.map((field) => `type:${field}`)];
-    if (decoded.unknownFields > 0) rules.push('S4:unknown_fields');
-    for (const rule of rules) {
-      const name = `${source}:${rule}`;
-      this.warnings.set(name, (this.warnings.get(name) ?? 0) + 1);
-    }
+    intake.mark(row, this.#marks(shard), tally);
   }
 
   #marks(shard: number): Watermarks {
@@ -177,6 +177,17 @@ class Collector {
     }
     return marks;
   }
+}
+
+/** What cleaning warns of, and what decoding had to empty or to ignore. */
+function allWarnings(
+  { emptied, unknownFields }: { readonly emptied: readonly string[]; readonly unknownFields: number },
+  warnings: readonly Warning[],
+): readonly string[] {
+  if (emptied.length === 0 && unknownFields === 0) return warnings;
+  const all: string[] = [...warnings, ...emptied.map((field) => `type:${field}`)];
+  if (unknownFields > 0) all.push('S4:unknown_fields' satisfies Warning);
+  return all;
 }
 
 function later(a: number | null, b: number): number {
@@ -220,7 +231,7 @@ export async function prepareBatch(
       await yieldToLoop();
     }
   }
-  const { lanes, quarantined, shards, warnings, misrouted } = collected;
+  const { lanes, quarantined, shards, quality, misrouted } = collected;
   const journeys = reduce(JOURNEYS, collected.journeys, lanes);
   const calls = reduce(CALLS, collected.calls, lanes);
   const members = reduce(MEMBERS, collected.members, lanes);
@@ -230,5 +241,5 @@ export async function prepareBatch(
     ...encoder.members.encode(members.winners.values()),
     ...encoder.quarantine(quarantined),
   ];
-  return { lanes, journeys, calls, members, quarantined, shards, warnings, misrouted, copies, encoder };
+  return { lanes, journeys, calls, members, quarantined, shards, quality, misrouted, copies, encoder };
 }

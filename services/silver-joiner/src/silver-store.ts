@@ -1,5 +1,7 @@
 import { addOutcomes, advance, lockShards, type Outcomes, type SinkTx } from '@leakage/postgres';
-import { decide } from './decide.ts';
+import type { Source } from '@leakage/schemas';
+import { type Decided, decide } from './decide.ts';
+import type { LookedUp, Settled } from './domain/quality.ts';
 import type { Reduced } from './domain/reduce.ts';
 import type { RuleBook } from './domain/rules.ts';
 import type { Call, JourneyEvent, Profile } from './domain/types.ts';
@@ -35,6 +37,8 @@ export type Step = 'stage' | 'lock' | 'merge' | 'decide' | 'write' | 'settle';
 export interface Applied {
   readonly outcomes: readonly Outcomes[];
   readonly changes: number;
+  /** What only applying can tell the quality rules. */
+  readonly settled: Readonly<Record<Source, Settled>>;
   readonly stepsMs: ReadonlyMap<Step, number>;
 }
 
@@ -103,7 +107,7 @@ export class SilverStore {
     time.end('merge');
 
     // 4. What follows from them, and the log of it.
-    const writes = await decide(
+    const { writes, lookedUp } = await decide(
       silverReader(tx, this.#read),
       { journeys: merged.journeys.changes, calls: merged.calls.changes, profiles: merged.profiles.changes },
       book,
@@ -119,7 +123,8 @@ export class SilverStore {
     const outcomes = countOutcomes(batch, merged);
     await addOutcomes(tx, pipeline, outcomes);
     time.end('settle');
-    return { outcomes, changes: writes.changes.length, stepsMs: time.stepsMs };
+    const settled = settle(batch, { outcomes, merged, lookedUp });
+    return { outcomes, changes: writes.changes.length, settled, stepsMs: time.stepsMs };
   }
 
   /** Tables in one order everywhere, so that two processes at the same identities cannot deadlock. */
@@ -174,4 +179,25 @@ function countOutcomes(batch: PreparedBatch, merged: MergedBatch): Outcomes[] {
   add(batch.calls, merged.calls);
   add(batch.members, merged.profiles);
   return counts;
+}
+
+function settle(
+  batch: PreparedBatch,
+  { outcomes, merged, lookedUp }: { outcomes: readonly Outcomes[]; merged: MergedBatch; lookedUp: Decided['lookedUp'] },
+): Record<Source, Settled> {
+  const of = (source: Source, overruled: number, found: LookedUp): Settled => {
+    let duplicates = 0;
+    let conflicts = overruled;
+    batch.lanes.forEach((lane, i) => {
+      if (lane.source !== source) return;
+      duplicates += outcomes[i]?.duplicates ?? 0;
+      conflicts += outcomes[i]?.conflicts ?? 0;
+    });
+    return { duplicates, conflicts, lookedUp: found };
+  };
+  return {
+    journeys: of('journeys', merged.journeys.overruled, lookedUp.journeys),
+    calls: of('calls', merged.calls.overruled, lookedUp.calls),
+    members: of('members', merged.profiles.overruled, { checked: 0, unknown: 0 }),
+  };
 }

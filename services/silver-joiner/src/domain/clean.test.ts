@@ -96,7 +96,7 @@ describe('journey events are normalised', () => {
 
   it('with warnings for an error without code and for an old event', () => {
     const { warnings } = journeyRow({ error_code: ' ', timestamp: NOW - 30 * DAY - 1 });
-    expect(warnings).toEqual(['D4:missing_error_code', 'D3:old']);
+    expect(warnings).toEqual(['D4:missing_error_code', 'D3:old', 'S3:late']);
   });
 
   it('with an id derived from what was normalised, where none was sent', () => {

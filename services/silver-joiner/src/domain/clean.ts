@@ -1,5 +1,6 @@
 import type { CallLog, DigitalJourneyEvent, MemberProfile } from '@leakage/schemas';
 import { isKnownCode } from './error-codes.ts';
+import type { Reason, Warning } from './expectations.ts';
 import { derivedEventId, type Sha256 } from './identity.ts';
 import type { Aligner } from './reason-table.ts';
 import { codeForm, idForm, keyForm, utf8Length } from './text.ts';
@@ -11,8 +12,8 @@ import type { Call, JourneyEvent, Profile } from './types.ts';
  * record alone (law 3): its fields and its Kafka timestamp; "now" is `emitted_at` (law 11).
  */
 export type Cleaned<T> =
-  | { readonly ok: true; readonly row: T; readonly warnings: readonly string[] }
-  | { readonly ok: false; readonly reasons: readonly string[] };
+  | { readonly ok: true; readonly row: T; readonly warnings: readonly Warning[] }
+  | { readonly ok: false; readonly reasons: readonly Reason[] };
 
 export interface CleanContext {
   readonly aligner: Aligner;
@@ -24,6 +25,7 @@ export interface CleanContext {
 const ID_BYTES_MAX = 200;
 const CLOCK_SKEW_MS = 5 * 60_000;
 const OLD_MS = 30 * 86_400_000;
+const LATE_MS = 3_600_000;
 const EARLIEST = Date.UTC(2000, 0, 1);
 const LATEST = Date.UTC(2100, 0, 1);
 const HANDLE_TIME_MAX = 14_400;
@@ -51,19 +53,31 @@ const LANGUAGES = new Map([
   ['spanish', 'Spanish'],
 ]);
 
-function checkId(reasons: string[], field: string, id: string | null): void {
-  if (id === null) reasons.push(`missing:${field}`);
-  else if (utf8Length(id) > ID_BYTES_MAX) reasons.push(`too_long:${field}`);
+type IdField = 'event_id' | 'member_id' | 'session_id' | 'call_id';
+
+function checkLength(reasons: Reason[], field: IdField, id: string): void {
+  if (utf8Length(id) > ID_BYTES_MAX) reasons.push(`too_long:${field}`);
 }
 
-function checkInstant(reasons: string[], instant: number, emittedAt: number, horizon: number | null): void {
+function checkId(reasons: Reason[], field: Exclude<IdField, 'event_id'>, id: string | null): void {
+  if (id === null) reasons.push(`missing:${field}`);
+  else checkLength(reasons, field, id);
+}
+
+function checkInstant(reasons: Reason[], instant: number, emittedAt: number, horizon: number | null): void {
   if (instant < EARLIEST || instant >= LATEST) reasons.push('timestamp_range');
   if (instant > emittedAt + CLOCK_SKEW_MS) reasons.push('future');
   if (horizon !== null && instant < horizon) reasons.push('beyond_retention');
 }
 
-function checkEmitted(reasons: string[], emittedAt: number, kafkaTimestamp: number): void {
+function checkEmitted(reasons: Reason[], emittedAt: number, kafkaTimestamp: number): void {
   if (emittedAt > kafkaTimestamp + CLOCK_SKEW_MS) reasons.push('emitted_in_future');
+}
+
+/** A correction says something new about an old event: that is not lateness of the feed. */
+function checkAge(warnings: Warning[], instant: number, emittedAt: number, revision: number): void {
+  if (instant < emittedAt - OLD_MS) warnings.push('D3:old');
+  if (revision === 0 && instant < emittedAt - LATE_MS) warnings.push('S3:late');
 }
 
 /** The score in ten-thousandths, half away from zero; the same expression runs in the oracle's SQL. */
@@ -72,7 +86,7 @@ export function sentimentE4(score: number): number {
   return score < 0 && magnitude > 0 ? -magnitude : magnitude;
 }
 
-function cleanSentiment(score: number | null, warnings: string[]): number | null {
+function cleanSentiment(score: number | null, warnings: Warning[]): number | null {
   if (score === null) return null;
   if (Math.abs(score) <= 1) return sentimentE4(score);
   if (Math.abs(score) <= SENTIMENT_TOLERATED) {
@@ -83,13 +97,13 @@ function cleanSentiment(score: number | null, warnings: string[]): number | null
   return null;
 }
 
-function cleanHandleTime(seconds: number | null, warnings: string[]): number | null {
+function cleanHandleTime(seconds: number | null, warnings: Warning[]): number | null {
   if (seconds === null || (Number.isInteger(seconds) && seconds >= 0 && seconds <= HANDLE_TIME_MAX)) return seconds;
   warnings.push('C4:handle_time_seconds');
   return null;
 }
 
-function cleanDevice(device: string | null, warnings: string[]): string | null {
+function cleanDevice(device: string | null, warnings: Warning[]): string | null {
   const key = keyForm(device);
   if (key === null) return null;
   const known = DEVICES.get(key);
@@ -98,7 +112,7 @@ function cleanDevice(device: string | null, warnings: string[]): string | null {
 }
 
 /** `journey_type` and `action` decide everything: an unknown one cannot be kept by guessing. */
-function checkKind(reasons: string[], journeyType: string | null, action: string | null, aligner: Aligner): void {
+function checkKind(reasons: Reason[], journeyType: string | null, action: string | null, aligner: Aligner): void {
   if (journeyType === null) reasons.push('missing:journey_type');
   else if (!aligner.journeyTypes.has(journeyType)) reasons.push('unknown:journey_type');
   if (action === null) reasons.push('missing:action');
@@ -110,8 +124,8 @@ export function cleanJourney(
   kafkaTimestamp: number,
   context: CleanContext,
 ): Cleaned<JourneyEvent> {
-  const reasons: string[] = [];
-  const warnings: string[] = [];
+  const reasons: Reason[] = [];
+  const warnings: Warning[] = [];
   const { timestamp } = event;
   const emittedAt = event.emitted_at ?? kafkaTimestamp;
   const eventId = idForm(event.event_id);
@@ -120,7 +134,7 @@ export function cleanJourney(
   const journeyType = keyForm(event.journey_type);
   const action = keyForm(event.action);
 
-  if (eventId !== null) checkId(reasons, 'event_id', eventId);
+  if (eventId !== null) checkLength(reasons, 'event_id', eventId);
   checkId(reasons, 'member_id', memberId);
   checkId(reasons, 'session_id', sessionId);
   if (timestamp === null) reasons.push('missing:timestamp');
@@ -141,7 +155,7 @@ export function cleanJourney(
   const errorCode = codeForm(event.error_code);
   if (action === 'error' && errorCode === null) warnings.push('D4:missing_error_code');
   if (errorCode !== null && !isKnownCode(journeyType, errorCode)) warnings.push('D4:unknown_error_code');
-  if (timestamp < emittedAt - OLD_MS) warnings.push('D3:old');
+  checkAge(warnings, timestamp, emittedAt, event.revision);
   const facts = {
     member_id: memberId,
     session_id: sessionId,
@@ -159,8 +173,8 @@ export function cleanJourney(
 }
 
 export function cleanCall(call: CallLog, kafkaTimestamp: number, context: CleanContext): Cleaned<Call> {
-  const reasons: string[] = [];
-  const warnings: string[] = [];
+  const reasons: Reason[] = [];
+  const warnings: Warning[] = [];
   const instant = call.call_timestamp;
   const emittedAt = call.emitted_at ?? kafkaTimestamp;
   const callId = idForm(call.call_id);
@@ -176,7 +190,7 @@ export function cleanCall(call: CallLog, kafkaTimestamp: number, context: CleanC
 
   const callReason = keyForm(call.call_reason);
   if (callReason === null) warnings.push('C5:call_reason');
-  if (instant < emittedAt - OLD_MS) warnings.push('D3:old');
+  checkAge(warnings, instant, emittedAt, call.revision);
   const row: Call = {
     call_id: callId,
     member_id: memberId,
@@ -194,7 +208,7 @@ export function cleanCall(call: CallLog, kafkaTimestamp: number, context: CleanC
   return { ok: true, row, warnings };
 }
 
-function checkProfile(reasons: string[], profile: MemberProfile, emittedAt: number): void {
+function checkProfile(reasons: Reason[], profile: MemberProfile, emittedAt: number): void {
   if (profile.tenure_months === null) reasons.push('missing:tenure_months');
   else if (profile.tenure_months < 0) reasons.push('range:tenure_months');
   if (profile.enrollment_date === null) reasons.push('missing:enrollment_date');
@@ -203,8 +217,8 @@ function checkProfile(reasons: string[], profile: MemberProfile, emittedAt: numb
 
 /** The value in the contract's spelling, or a reason why there is none. */
 function oneOf(
-  reasons: string[],
-  field: string,
+  reasons: Reason[],
+  field: 'plan_type' | 'segment',
   key: string | null,
   known: (key: string) => string | undefined,
 ): string {
@@ -214,8 +228,8 @@ function oneOf(
 }
 
 export function cleanProfile(profile: MemberProfile, kafkaTimestamp: number): Cleaned<Profile> {
-  const reasons: string[] = [];
-  const warnings: string[] = [];
+  const reasons: Reason[] = [];
+  const warnings: Warning[] = [];
   const emittedAt = profile.emitted_at ?? kafkaTimestamp;
   const memberId = idForm(profile.member_id);
   const { tenure_months: tenure, enrollment_date: enrolled } = profile;

@@ -31,7 +31,7 @@ export class MemorySilver {
       calls: merge(this.#calls, CALLS, batch.calls),
       profiles: merge(this.#profiles, MEMBERS, batch.members),
     };
-    const writes = await decide(this.#reader(), changes, this.#book);
+    const { writes } = await decide(this.#reader(), changes, this.#book);
     for (const callId of writes.removedCalls) this.facts.delete(callId);
     for (const fact of writes.facts) this.facts.set(fact.call_id, fact);
     for (const key of writes.removedOutcomes) this.outcomes.delete(outcomeKey(key));
