@@ -24,7 +24,7 @@ export function readDelivery(batch: Batch): Delivery {
     // One append gives all its records one timestamp, even one string object.
     if (message.timestamp !== lastTimestamp) {
       lastTimestamp = message.timestamp;
-      timestampMs = Number(lastTimestamp);
+      timestampMs = instantOf(lastTimestamp);
     }
     records.push({
       topic,
@@ -44,6 +44,14 @@ export function readDelivery(batch: Batch): Delivery {
     nextOffset: offsetOf(batch.lastOffset()) + 1,
     records,
   };
+}
+
+const earliestMs = Date.parse('0001-01-01T00:00:00Z');
+const latestMs = Date.parse('9999-12-31T23:59:59.999Z');
+
+/** Where a topic says CreateTime a producer may set any 64 bits; beyond the years 0001 to 9999 nobody could store them. */
+function instantOf(timestamp: string): number {
+  return Math.min(Math.max(Number(timestamp), earliestMs), latestMs);
 }
 
 export function offsetOf(text: string | undefined): number {
