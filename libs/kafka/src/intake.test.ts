@@ -6,7 +6,7 @@ import { Intake } from './intake.ts';
 import { recordBytes } from './partition-buffer.ts';
 import type { KafkaRecord } from './types.ts';
 
-const size = recordBytes({ key: null, value: Buffer.alloc(10) });
+const size = recordBytes({ key: null, value: Buffer.alloc(10), headers: null });
 const limits = {
   maxBatchRecords: 10,
   maxBatchBytes: 100 * size,

@@ -82,3 +82,14 @@ test('what does not continue the buffer is refused: a position never moves backw
   expect(() => buffer.append([], 12)).toThrow('do not continue');
   expect(() => buffer.append([recordAt(13), recordAt(14)], 14)).toThrow('do not continue');
 });
+
+test('headers count like values: a producer cannot fill the memory with them', () => {
+  const bare = recordAt(0);
+  const one = { ...bare, headers: { trace: Buffer.alloc(50_000) } };
+  const twice = { ...bare, headers: { trace: [Buffer.alloc(50_000), 'text'], empty: undefined } };
+  expect(recordBytes(one) - recordBytes(bare)).toBeGreaterThanOrEqual(50_000);
+  expect(recordBytes(twice) - recordBytes(one)).toBeGreaterThanOrEqual('text'.length);
+  const buffer = new PartitionBuffer('t', 0, 0);
+  buffer.append([one], 1);
+  expect(buffer.bytes).toBe(recordBytes(one));
+});

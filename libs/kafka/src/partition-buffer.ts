@@ -1,11 +1,23 @@
 import { fingerprintOf } from './fingerprint.ts';
-import type { KafkaRecord, PartitionChunk } from './types.ts';
+import type { KafkaRecord, PartitionChunk, RecordHeaders } from './types.ts';
 
 /** What a record costs beyond its bytes: its objects, and kafkajs' share of the fetched buffer. */
 const recordOverheadBytes = 250;
+/** What a header costs beyond its bytes. */
+const headerOverheadBytes = 100;
 
-export function recordBytes({ key, value }: Pick<KafkaRecord, 'key' | 'value'>): number {
-  return recordOverheadBytes + (key?.length ?? 0) + (value?.length ?? 0);
+/** A producer may put anything into headers, so they count like the value (law 10). */
+export function recordBytes({ key, value, headers }: Pick<KafkaRecord, 'key' | 'value' | 'headers'>): number {
+  const bytes = recordOverheadBytes + (key?.length ?? 0) + (value?.length ?? 0);
+  return headers === null ? bytes : bytes + headerBytes(headers);
+}
+
+function headerBytes(headers: RecordHeaders): number {
+  let bytes = 0;
+  for (const name in headers) {
+    for (const value of [headers[name]].flat()) bytes += headerOverheadBytes + name.length + (value?.length ?? 0);
+  }
+  return bytes;
 }
 
 /** What one delivery added: `records` from `cursor` on are still here, and it ends before offset `next`. */

@@ -79,7 +79,7 @@ export interface ConsumerOptions<P> extends Partial<ConsumerLimits> {
 export interface ConsumerLimits {
   /** Records in one batch, over all partitions. */
   readonly maxBatchRecords: number;
-  /** Bytes of keys and values in one batch; one larger record still makes a batch of its own. */
+  /** Estimated memory of the records of one batch, headers too; one larger record still makes a batch of its own. */
   readonly maxBatchBytes: number;
   /** A handler waits while its partition has this many records buffered (so: this many, and one delivery). */
   readonly bufferRecordsPerPartition: number;
