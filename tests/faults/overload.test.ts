@@ -1,0 +1,322 @@
+// More is sent than the joiner can take. What cannot be taken must stay in Kafka: lag grows, memory does not, nothing is lost.
+//
+// Producer and joiner share this machine's cores, so a producer of five times the joiner's speed would starve the joiner, and
+// the backlog of a minute would take five minutes to drain. Therefore the joiner's speed is measured first; then the producer
+// sends at that speed (or faster, until more waits than the buffers can hold), and the joiner is held to a sixth of it: a
+// session holds the shard locks, as a slow database would, and lets one batch pass whenever six times as many records were
+// sent. The process itself runs freely: it fetches, buffers and waits as it would behind any slow database. In the end it is
+// let go, and drains at its own speed.
+//
+// FAULTS=long: a minute of that; else some seconds. FAULTS_REPORT names a file that gets the figures as a line of JSON.
+
+import { appendFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createKafkaClient, type Publisher, startPublisher } from '@leakage/kafka';
+import { createPool, lockShards, type Pool } from '@leakage/postgres';
+import { createLogger } from '@leakage/runtime';
+import { PARTITIONS, SOURCES, topicName } from '@leakage/schemas';
+import { eventually, type MemorySampler, type ServiceProcess, sampleMemory } from '@leakage/testing';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { verifyPipeline } from '../../cli/src/verify.ts';
+import { consumerLimits } from '../../libs/kafka/src/limits.ts';
+import { dayOfDate } from '../../services/generator/src/domain/calendar.ts';
+import { DEFAULT_RATES } from '../../services/generator/src/domain/noise.ts';
+import { PRESETS } from '../../services/generator/src/domain/parameters.ts';
+import { BEGINNING } from '../../services/generator/src/domain/stream.ts';
+import { World } from '../../services/generator/src/domain/world.ts';
+import { Encoder } from '../../services/generator/src/encoding.ts';
+import { Feed } from '../../services/generator/src/feed.ts';
+import { emptyPipeline, type Pipeline } from '../support/pipeline.ts';
+
+const long = process.env.FAULTS === 'long';
+const burstMs = long ? 60_000 : 8_000;
+const warmUpRecords = long ? 30_000 : 15_000;
+const measuredRecords = long ? 60_000 : 20_000;
+/** However fast this machine is, what is sent in the burst is bounded; and a slow one gets more time for it. */
+const burstRecordsMax = 900_000;
+const burstMsMax = burstMs + 30_000;
+const drainWithinMs = 200_000;
+
+/** The joiner gets a sixth of what is sent, so that the producer is five times as fast with something to spare. */
+const ratio = 6;
+/** Small enough that a sixth is not one single batch. */
+const batchRecords = 1_000;
+const publishRecords = 2_000;
+/** Far below lock_timeout (10 s), at which the joiner would run its transaction again. */
+const holdMs = 5_000;
+
+/** A delivery is added while there is room: the buffers hold one more, which counts about three times its bytes in Kafka. */
+const bufferedBytesMax = consumerLimits.bufferBytes + 3 * consumerLimits.fetchBytesPerPartition;
+const bufferedRecordsMax = SOURCES.length * PARTITIONS * consumerLimits.bufferRecordsPerPartition;
+/** More of these records than the buffers can hold: were they not bounded, this would show. */
+const backlogRecords = 130_000;
+/** Of a process: the runtime and the code (100 MB), buffers, two batches in work, and what waits for the garbage collector. */
+const residentBytesMax = 768 * 1024 * 1024;
+
+const services = ['bronze-sink', 'silver-joiner', 'gold-aggregator'] as const;
+const consumers = ['bronze-sink', 'silver-joiner'] as const;
+const log = createLogger({ service: 'tests', level: 'error' });
+
+let pipeline: Pipeline;
+let publisher: Publisher;
+let lockPool: Pool;
+let memory: MemorySampler;
+
+beforeAll(async () => {
+  pipeline = await emptyPipeline();
+  publisher = await startPublisher(createKafkaClient({ brokers: [...pipeline.brokers], clientId: 'overload', log }), {
+    log,
+  });
+  lockPool = createPool({ url: pipeline.databaseUrl, applicationName: 'slow database', max: 1, log });
+  memory = sampleMemory();
+});
+
+afterAll(async () => {
+  memory?.stop();
+  await lockPool?.stop();
+  await publisher?.stop();
+  await pipeline?.stop();
+});
+
+test('five times more than the joiner takes: lag grows, memory does not, and everything is applied in the end', {
+  timeout: long ? 360_000 : 240_000,
+}, async () => {
+  const processes = await startServices();
+  const sender = senderOf(pipeline.prefix);
+
+  await sender.send(warmUpRecords);
+  await taken('silver_1', sender.sent);
+  const perSecond = await joinerSpeed(sender);
+  await pipeline.drained();
+
+  const watch = watchConsumers(processes);
+  const burstBegan = performance.now();
+  const burst = await overload(sender, Math.max(perSecond, (backlogRecords * 1.25) / (burstMs / 1000)));
+  const began = performance.now();
+  await taken('silver_1', sender.sent, drainWithinMs);
+  await pipeline.drained();
+  const drainMs = performance.now() - began;
+  const settled = performance.now();
+  // Enough samples at rest for a judgement.
+  await sleep(3_000);
+  const seen = await watch.stop();
+
+  const reports = services.map((name) => memory.report(name, { sinceMs: burstBegan }));
+  const figures = {
+    kind: 'overload',
+    long,
+    joinerAlonePerSecond: Math.round(perSecond),
+    sentPerSecond: Math.round(burst.sent / burst.seconds),
+    joinerPerSecond: Math.round(burst.applied / burst.seconds),
+    timesFaster: Math.round((burst.sent / burst.applied) * 10) / 10,
+    burstSeconds: Math.round(burst.seconds * 10) / 10,
+    records: sender.sent,
+    lagMax: seen.lagMax,
+    bufferedRecordsMax: seen.recordsMax,
+    bufferedBytesMax: seen.bytesMax,
+    residentMegabytesMax: Object.fromEntries(reports.map((r) => [r.name, Math.round(r.maxBytes / 1e6)])),
+    residentMegabytesEnd: Object.fromEntries(
+      services.map((name) => [name, Math.round(memory.report(name, { sinceMs: settled }).lastThirdBytes / 1e6)]),
+    ),
+    drainSeconds: Math.round(drainMs / 100) / 10,
+    drainPerSecond: Math.round((burst.sent - burst.applied) / (drainMs / 1000)),
+  };
+  report(
+    figures,
+    reports.map(({ sentence }) => sentence),
+  );
+
+  expect(burst.sent / burst.applied, 'the producer was not fast enough for this test').toBeGreaterThanOrEqual(5);
+  expect(figures.lagMax['silver-joiner']).toBeGreaterThan(backlogRecords * 0.9);
+  for (const name of consumers) {
+    expect(seen.samples[name], `${name} was looked at`).toBeGreaterThan(5);
+    expect(seen.bytesMax[name], `${name} buffers bytes`).toBeLessThanOrEqual(bufferedBytesMax);
+    expect(seen.recordsMax[name], `${name} buffers records`).toBeLessThanOrEqual(bufferedRecordsMax);
+  }
+  // The joiner's buffers were full, and what did not fit was waiting in Kafka.
+  expect(seen.bytesMax['silver-joiner']).toBeGreaterThan(consumerLimits.bufferBytes * 0.9);
+  for (const { name, maxBytes, flat, sentence } of reports) {
+    expect(maxBytes, name).toBeLessThan(residentBytesMax);
+    // Within seconds a process is still warming up: that memory does not go on growing shows in a minute.
+    if (long) expect(flat, sentence).toBe(true);
+  }
+  expect(await recordsOf('bronze')).toBe(sender.sent);
+  expect(await recordsOf('silver_1')).toBe(sender.sent);
+  const verified = await verifyPipeline({ databaseUrl: pipeline.databaseUrl });
+  expect(verified.checks.filter((check) => check.differences > 0)).toEqual([]);
+  expect(verified.ok).toBe(true);
+  expect(verified.records).toBe(sender.sent);
+});
+
+async function startServices(): Promise<Record<(typeof services)[number], ServiceProcess>> {
+  const env = { SILVER_BATCH_RECORDS: String(batchRecords) };
+  const [bronze, silver, gold] = await Promise.all([
+    pipeline.start('bronze-sink'),
+    pipeline.start('silver-joiner', { env }),
+    pipeline.start('gold-aggregator'),
+  ]);
+  const processes = { 'bronze-sink': bronze, 'silver-joiner': silver, 'gold-aggregator': gold };
+  for (const name of services) memory.watch(name, processes[name].pid);
+  return processes;
+}
+
+interface Sender {
+  readonly sent: number;
+  send(records: number): Promise<void>;
+}
+
+/** The generator's own world, as it would be published: profiles, then hour after hour of journeys and calls, spoiled. */
+function senderOf(prefix: string): Sender {
+  const { members, events, calls } = PRESETS.small;
+  const anchorDay = dayOfDate('2026-03-01');
+  const world = new World({
+    seed: 7,
+    timeZone: 'America/New_York',
+    anchorDay,
+    firstDay: anchorDay - 34,
+    members,
+    eventsPerDay: events,
+    callsPerDay: calls,
+    parity: false,
+    rates: DEFAULT_RATES,
+  });
+  const feed = new Feed(world, BEGINNING);
+  const encoder = new Encoder(prefix, new Map(SOURCES.map((source) => [topicName(prefix, source), PARTITIONS])));
+  let sent = 0;
+  return {
+    get sent() {
+      return sent;
+    },
+    send: async (records) => {
+      for (let left = records; left > 0; ) {
+        const batch = feed.take(Number.POSITIVE_INFINITY, Math.min(left, publishRecords));
+        await publisher.publish(batch.map((emission) => encoder.encode(emission)));
+        sent += batch.length;
+        left -= batch.length;
+      }
+    },
+  };
+}
+
+/** Records a second of the joiner on a backlog, with bronze and gold at work beside it. */
+async function joinerSpeed(sender: Sender): Promise<number> {
+  const release = await holdShards();
+  await sender.send(measuredRecords);
+  await taken('bronze', sender.sent);
+  const began = performance.now();
+  await release();
+  await taken('silver_1', sender.sent);
+  return measuredRecords / ((performance.now() - began) / 1000);
+}
+
+/** Sends at `perSecond` for the time of the burst, and until enough waits, while the joiner gets through a sixth of it. */
+async function overload(sender: Sender, perSecond: number) {
+  const before = sender.sent;
+  const appliedBefore = await recordsOf('silver_1');
+  const began = performance.now();
+  let sending = true;
+  const send = async (): Promise<void> => {
+    const enough = (elapsed: number) =>
+      elapsed > burstMsMax || (elapsed > burstMs && sender.sent - before > backlogRecords * 1.25);
+    for (let elapsed = 0; !enough(elapsed); elapsed = performance.now() - began) {
+      const due = Math.min(burstRecordsMax, (perSecond * elapsed) / 1000) - (sender.sent - before);
+      if (due >= publishRecords) await sender.send(publishRecords);
+      else await sleep(10);
+    }
+    sending = false;
+  };
+  const slow = async (): Promise<void> => {
+    while (sending) {
+      const release = await holdShards();
+      const heldAt = performance.now();
+      const allowed = async () => (await recordsOf('silver_1')) - appliedBefore + batchRecords;
+      const next = await allowed();
+      while (sending && performance.now() - heldAt < holdMs && (sender.sent - before) / ratio < next) await sleep(20);
+      await release();
+      // The joiner waits in the queue of the lock and is the next to have it.
+      await sleep(20);
+    }
+  };
+  await Promise.all([send(), slow()]);
+  const applied = (await recordsOf('silver_1')) - appliedBefore;
+  return { sent: sender.sent - before, applied, seconds: (performance.now() - began) / 1000 };
+}
+
+/** Takes all shard locks, as a long transaction would; gives back what lets go of them. */
+async function holdShards(): Promise<() => Promise<void>> {
+  const held = Promise.withResolvers<void>();
+  const over = Promise.withResolvers<void>();
+  const holding = lockPool.withConnection(async (connection) => {
+    await connection.query('begin');
+    await lockShards(
+      connection,
+      1,
+      Array.from({ length: PARTITIONS }, (_, shard) => shard),
+    );
+    held.resolve();
+    await over.promise;
+    await connection.query('rollback');
+  });
+  holding.catch(held.reject);
+  await held.promise;
+  return async () => {
+    over.resolve();
+    await holding;
+  };
+}
+
+async function recordsOf(name: 'bronze' | 'silver_1'): Promise<number> {
+  const { rows } = await pipeline.pool.query<{ records: number }>(
+    'select coalesce(sum(next_offset - first_offset), 0)::bigint as records from ops.position where pipeline = $1',
+    [name],
+  );
+  return rows[0]?.records ?? 0;
+}
+
+async function taken(name: 'bronze' | 'silver_1', records: number, withinMs = 90_000): Promise<void> {
+  await eventually(async () => (await recordsOf(name)) >= records, {
+    withinMs,
+    everyMs: 20,
+    what: `${name} at ${records}`,
+  });
+}
+
+/** What the consumers say about themselves in /metrics, several times a second. */
+function watchConsumers(processes: Readonly<Record<(typeof consumers)[number], ServiceProcess>>) {
+  const zero = () => ({ 'bronze-sink': 0, 'silver-joiner': 0 });
+  const seen = { samples: zero(), recordsMax: zero(), bytesMax: zero(), lagMax: zero() };
+  let over = false;
+  const look = async (name: (typeof consumers)[number]): Promise<void> => {
+    const answer = await fetch(`http://127.0.0.1:${processes[name].port}/metrics`);
+    const text = await answer.text();
+    const sum = (metric: string) =>
+      [...text.matchAll(new RegExp(`^${metric}(?:\\{[^}]*\\})? ([\\d.e+]+)$`, 'gm'))].reduce(
+        (all, m) => all + Number(m[1]),
+        0,
+      );
+    seen.samples[name] += 1;
+    seen.recordsMax[name] = Math.max(seen.recordsMax[name], sum('leakage_kafka_buffered_records'));
+    seen.bytesMax[name] = Math.max(seen.bytesMax[name], sum('leakage_kafka_buffered_bytes'));
+    seen.lagMax[name] = Math.max(seen.lagMax[name], sum('kafka_consumergroup_lag'));
+  };
+  const looking = (async () => {
+    while (!over) {
+      for (const name of consumers) await look(name);
+      await sleep(200);
+    }
+  })();
+  looking.catch(() => undefined);
+  return {
+    stop: async () => {
+      over = true;
+      await looking;
+      return seen;
+    },
+  };
+}
+
+function report(figures: object, sentences: readonly string[]): void {
+  console.log([JSON.stringify(figures, null, 2), ...sentences].join('\n'));
+  const file = process.env.FAULTS_REPORT?.trim();
+  if (file) appendFileSync(file, `${JSON.stringify(figures)}\n`);
+}
