@@ -311,7 +311,7 @@ function goldChecks(options: OracleOptions, gold: string, rules: OracleRules): C
         actual: `select ${columns.join(', ')} from ${identifier(gold)}.${name} where (${some})${only}`,
       };
     }),
-    ...totals(gold, rules),
+    ...totals({ silver: options.schemas.silver, gold }, rules),
   ];
 }
 

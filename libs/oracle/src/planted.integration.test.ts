@@ -127,6 +127,7 @@ const quarantine = 'quarantine: the records and the named reasons';
 const conflicts = 'silver: conflicts';
 const shards = 'silver: every member in its own shard';
 const changeLog = 'change log: no gap, up to the sequence of its shard';
+const wholes = 'gold: parts and wholes (R2)';
 const first = (table: string) => `ctid = (select ctid from ${table} limit 1)`;
 
 test.each([
@@ -218,11 +219,26 @@ test.each([
     'update gold_1.journey_cube set failed_journeys = failed_journeys + 1',
   ],
   [
+    wholes,
+    'a call is charged twice',
+    `alter table silver_1.call_fact drop constraint call_fact_pkey;
+     insert into silver_1.call_fact select * from silver_1.call_fact where call_id = (select min(call_id) from silver_1.call_fact where attribution = 'leakage')`,
+  ],
+  [wholes, 'more leakage calls than calls', `update gold_1.call_cube set calls = -100 where attribution <> 'leakage'`],
+  [wholes, 'more journeys leaked than failed', `update gold_1.journey_cube set leaked_journeys = failed_journeys + 1`],
+  [wholes, 'more journeys failed than decided', `update gold_1.journey_cube set failed_journeys = journeys + 1`],
+  ...['segment_drilldown', 'language_drilldown'].map((view) => [
+    wholes,
+    `a part of ${view} is missing`,
+    `alter view gold_1.${view} rename to whole;
+     create view gold_1.${view} as select * from gold_1.whole where segment <> (select min(segment) from gold_1.whole)`,
+  ]),
+  [
     'silver: digital_call_leakage as people read it',
     'the view says something else than the facts',
     `update silver_1.call_fact set time_to_call_ms = time_to_call_ms + 6000 where attribution = 'leakage'`,
   ],
-])('%s: %s', async (name, _says, sql) => {
+] as [string, string, string][])('%s: %s', async (name, _says, sql) => {
   const check = checkNamed(name);
   const before = await compare(snapshot.query, check, 3);
   expect(before.differences).toBe(0);

@@ -128,6 +128,48 @@ select leakage_type, p.to_day as summary_date, p.to_day - p.from_day + 1 as days
   };
 }
 
-export function totals(gold: string, rules: OracleRules): Comparison[] {
-  return [history(gold, rules), summary(gold, rules)];
+/**
+ * What must hold between stored figures whatever the facts are (rule R2): by invariant, how many rows break it. With
+ * leaked <= failed <= decided, the share of journeys that leak is the failure rate times the leak rate of failures.
+ */
+function invariants(silver: string, gold: string): Comparison {
+  const s = identifier(silver);
+  const g = identifier(gold);
+  const broken = {
+    'a call is charged at most once': `
+select count(*) - count(distinct call_id) from ${s}.call_fact where attribution = 'leakage'`,
+    'leakage calls are calls': `
+select count(*) from (select from daily group by local_date having sum(daily_calls) > max(all_calls)) d`,
+    'leaked journeys failed, and failed ones are decided': `
+select count(*) from daily where leaked_journeys > failed_journeys or failed_journeys > decided_journeys`,
+    ...Object.fromEntries(
+      ['segment_drilldown', 'language_drilldown'].map((view) => [
+        `${view} adds up to the type`,
+        `
+select count(*)
+  from (select leakage_type, sum(calls) as calls, max(days) as days from ${g}.${view} group by leakage_type) p
+  join ${g}.daily_leakage_summary t using (leakage_type)
+ where p.calls <> (select sum(d.daily_calls) from daily d
+                    where d.leakage_type = p.leakage_type
+                      and d.local_date between t.summary_date - p.days + 1 and t.summary_date)`,
+      ]),
+    ),
+  };
+  const names = Object.keys(broken).map((name) => `(${literal(name)}, 0::bigint)`);
+  return {
+    name: 'gold: parts and wholes (R2)',
+    key: ['invariant'],
+    columns: ['broken'],
+    expected: `select * from (values ${names.join(', ')}) v (invariant, broken)`,
+    actual: `
+with daily as materialized (select * from ${g}.daily_leakage_history)
+${Object.entries(broken)
+  .map(([name, sql]) => `select ${literal(name)} as invariant, (${sql}) as broken`)
+  .join('\nunion all ')}`,
+  };
+}
+
+export function totals(options: { silver: string; gold: string }, rules: OracleRules): Comparison[] {
+  const { silver, gold } = options;
+  return [history(gold, rules), summary(gold, rules), invariants(silver, gold)];
 }
