@@ -1,4 +1,11 @@
-import { createKafkaClient, ensureTopics, type OutgoingRecord, startPublisher, topicOffsets } from '@leakage/kafka';
+import {
+  createKafkaClient,
+  ensureTopics,
+  type OutgoingRecord,
+  type Publisher,
+  startPublisher,
+  topicOffsets,
+} from '@leakage/kafka';
 import { createPool, type Pool } from '@leakage/postgres';
 import { createLogger } from '@leakage/runtime';
 import { topicName, topicTable } from '@leakage/schemas';
@@ -24,8 +31,9 @@ export interface Pipeline {
   readonly env: Readonly<Record<string, string>>;
   /** Sends the records in the order given and waits until gold has folded everything that came of them. */
   feed(records: readonly OutgoingRecord[]): Promise<void>;
+  readonly publisher: Publisher;
   /** Waits until bronze and silver have read every topic to its end and gold the change log to its. */
-  drained(): Promise<void>;
+  drained(withinMs?: number): Promise<void>;
   start(name: ServiceName, o?: StartOptions): Promise<ServiceProcess>;
   stop(): Promise<void>;
 }
@@ -37,10 +45,16 @@ export interface StartOptions extends Tampering {
 const pipelineServices = ['bronze-sink', 'silver-joiner', 'gold-aggregator'] as const;
 const drainWithinMs = 90_000;
 
+/** Other servers than those of the run. */
+export interface OtherServers {
+  readonly brokers: string;
+  readonly adminUrl: string;
+}
+
 /** An empty pipeline without any process: topics, database and nothing else. */
-export async function emptyPipeline(): Promise<Pipeline> {
-  const { brokers } = await testStack();
-  const database = await freshDatabase();
+export async function emptyPipeline(servers?: OtherServers): Promise<Pipeline> {
+  const brokers = servers?.brokers.split(',') ?? (await testStack()).brokers;
+  const database = await freshDatabase(servers?.adminUrl);
   const prefix = freshPrefix();
   const env = { DATABASE_URL: database.url, KAFKA_BROKERS: brokers.join(','), TOPIC_PREFIX: prefix };
   const kafka = createKafkaClient({ brokers, clientId: 'tests', log });
@@ -50,9 +64,9 @@ export async function emptyPipeline(): Promise<Pipeline> {
   const publisher = await startPublisher(kafka, { log });
   const processes: ServiceProcess[] = [];
 
-  const drained = async (): Promise<void> => {
+  const drained = async (withinMs = drainWithinMs): Promise<void> => {
     const ends = (await topicOffsets(kafka, topics)).filter((end) => end.high > end.low);
-    await eventually(() => isDrained(pool, ends), { withinMs: drainWithinMs, everyMs: 50, what: 'draining' });
+    await eventually(() => isDrained(pool, ends), { withinMs, everyMs: 50, what: 'draining' });
   };
   return {
     pool,
@@ -61,6 +75,7 @@ export async function emptyPipeline(): Promise<Pipeline> {
     brokers,
     env,
     drained,
+    publisher,
     feed: async (records) => {
       if (records.length > 0) await publisher.publish(records);
       await drained();

@@ -1,14 +1,21 @@
 export { call, journey, profile } from './builders.ts';
 export { type CodeEdit, checkEdits } from './code-edits.ts';
 export { type FailPoint, type FailPointOrder, failPoints, failPointsOf } from './fail-points.ts';
+export { type FaultServers, type FaultyServer, startFaultServers } from './fault-servers.ts';
 export {
-  freePort,
-  type ServiceName,
-  type ServiceProcess,
-  startServiceProcess,
-  type Tampering,
-} from './service-process.ts';
+  type MemoryReport,
+  type MemorySample,
+  type MemorySampler,
+  type MemorySamplerOptions,
+  memoryReport,
+  residentBytes,
+  sampleMemory,
+} from './memory.ts';
+export { type Cut, type PostgresProxy, startPostgresProxy } from './postgres-proxy.ts';
+export type { ServiceName } from './service-name.ts';
+export { freePort, type ServiceProcess, startServiceProcess, type Tampering } from './service-process.ts';
 export { freshDatabase, freshPrefix, type TestDatabase, type TestStack, testStack } from './stack.ts';
+export { type Ended, type SupervisedProcess, type SuperviseOptions, superviseService } from './supervised-process.ts';
 export { temporaryFolder } from './temporary-folder.ts';
 export {
   totalsOfAtt,

@@ -20,9 +20,13 @@ export async function testStack(): Promise<TestStack> {
   return { brokers: brokers.split(','), adminUrl };
 }
 
-/** An empty database of its own for a test file. Dropped by `drop`, and by the end of the run whatever happens. */
-export async function freshDatabase(): Promise<TestDatabase> {
-  const { adminUrl, run } = provided();
+/**
+ * An empty database of its own for a test file. Dropped by `drop`, and by the end of the run whatever happens.
+ * `server`: a database of another server than that of the run, from which it can be created.
+ */
+export async function freshDatabase(server?: string): Promise<TestDatabase> {
+  const { run } = provided();
+  const adminUrl = server ?? provided().adminUrl;
   const name = `${run}_${randomBytes(4).toString('hex')}`;
   const administer = (statement: string) =>
     withAdmin(adminUrl, async (pool) => {
