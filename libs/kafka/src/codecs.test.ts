@@ -62,3 +62,9 @@ test('a batch that unfolds without end is refused', async () => {
   const bomb = await codec.compress({ buffer: Buffer.alloc(257 * 1024 * 1024) });
   await expect(codec.decompress(bomb)).rejects.toThrow(RangeError);
 });
+
+test('a snappy block that declares more than anybody may unfold is refused before memory is taken for it', async () => {
+  const codec = codecOf(CompressionTypes.Snappy)();
+  const fourGigabytes = Buffer.from([0xff, 0xff, 0xff, 0xff, 0x0f, 0x00]);
+  await expect(codec.decompress(fourGigabytes)).rejects.toThrow('unfolds to more than');
+});

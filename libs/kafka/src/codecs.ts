@@ -88,6 +88,20 @@ export async function uncompressXerial(data: Buffer): Promise<Buffer> {
 }
 
 async function uncompressBlock(data: Buffer): Promise<Buffer> {
+  // The block says its length in front, and that much memory would be taken before a byte is read.
+  if (declaredLength(data) > unfoldedBytesMax)
+    throw new Error(`a snappy block unfolds to more than ${unfoldedBytesMax} bytes`);
   const block = await snappyUncompress(data, { asBuffer: true });
   return typeof block === 'string' ? Buffer.from(block) : block;
+}
+
+/** A snappy block begins with the length of its content as a varint of up to five bytes. */
+function declaredLength(block: Buffer): number {
+  let length = 0;
+  for (let at = 0; at < Math.min(5, block.length); at += 1) {
+    const byte = block[at] ?? 0;
+    length += (byte & 0x7f) * 2 ** (7 * at);
+    if (byte < 0x80) break;
+  }
+  return length;
 }
