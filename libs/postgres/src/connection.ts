@@ -37,6 +37,10 @@ export interface ConnectOptions {
 // The server ends a statement first; the client waits this much longer and then gives the connection up (the server, or
 // the network between, is gone: no answer will come).
 const CLIENT_GRACE_MS = 15_000;
+const CONNECT_MS = 10_000;
+const KEEP_ALIVE_MS = 10_000;
+/** How often a server that does not answer is tried: half a minute where it refuses, three where nothing comes back. */
+const connectRetry = { attempts: 14, baseMs: 100, maxMs: 3_000 } as const;
 
 export function clientConfig(o: ConnectOptions): pg.ClientConfig {
   const { statementTimeoutMs } = o.guards;
@@ -45,8 +49,8 @@ export function clientConfig(o: ConnectOptions): pg.ClientConfig {
     application_name: o.applicationName,
     types: valueTypes,
     keepAlive: true,
-    keepAliveInitialDelayMillis: 10_000,
-    connectionTimeoutMillis: 10_000,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
+    connectionTimeoutMillis: CONNECT_MS,
     ...(statementTimeoutMs > 0 ? { query_timeout: statementTimeoutMs + CLIENT_GRACE_MS } : {}),
   };
 }
@@ -143,15 +147,13 @@ export async function connect(
   return { connection, end: () => client.end() };
 }
 
-/** Runs `attempt` until it connects, at most for about half a minute; a wrong password or database fails at once. */
+/** Runs `attempt` until it connects, within the limits of `connectRetry`; a wrong password or database fails at once. */
 export async function connectPatiently<T>(
   attempt: () => Promise<T>,
   o: { log: Logger; signal?: AbortSignal },
 ): Promise<T> {
   return await retry(attempt, {
-    attempts: 14,
-    baseMs: 100,
-    maxMs: 3_000,
+    ...connectRetry,
     retryable: isConnectRetryable,
     onRetry: (error, n) => {
       if (n === 3) o.log.warn({ err: error }, 'Postgres cannot be reached; trying again');

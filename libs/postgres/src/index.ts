@@ -17,7 +17,7 @@ export {
 } from './generations.ts';
 export { type ListenerOptions, startListener } from './listener.ts';
 export { type MigrateOptions, migrate, migrateOps } from './migrate.ts';
-export { createPool, Pool, type PoolOptions } from './pool.ts';
+export { createPool, Pool, PoolBusyError, type PoolOptions } from './pool.ts';
 export {
   addOutcomes,
   advance,

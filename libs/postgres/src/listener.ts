@@ -1,6 +1,9 @@
-import type { Logger, Part } from '@leakage/runtime';
+import { type Logger, type Part, sleep } from '@leakage/runtime';
 import { type Connection, connect, connectPatiently, defaultGuards } from './connection.ts';
 import { assertIdentifier } from './migrate.ts';
+
+/** Before a lost connection is made again: a server that ends it each time is not asked without a pause. */
+const RECONNECT_PAUSE_MS = 250;
 
 export interface ListenerOptions {
   url: string;
@@ -32,10 +35,15 @@ export async function startListener(o: ListenerOptions): Promise<Part> {
     });
     open.connection.onNotification(o.onNotify);
     open.connection.onEnd(() => {
-      if (!signal.aborted) listen().catch(failure.reject);
+      if (!signal.aborted) listenAgain().catch((error) => (signal.aborted ? undefined : failure.reject(error)));
     });
     if (signal.aborted) await open.end();
     else o.onNotify('');
+  };
+
+  const listenAgain = async (): Promise<void> => {
+    await sleep(RECONNECT_PAUSE_MS, stopping.signal);
+    await listen();
   };
 
   await listen();

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import type { Logger } from '@leakage/runtime';
 import { runner } from 'node-pg-migrate';
 import pg from 'pg';
-import { clientConfig, connectPatiently, sessionSettings } from './connection.ts';
+import { clientConfig, connectPatiently, defaultGuards, sessionSettings } from './connection.ts';
 
 export interface MigrateOptions {
   url: string;
@@ -16,7 +16,9 @@ export interface MigrateOptions {
 // Any number, the same for all of us: one process migrates a database at a time, and the others wait for it.
 const LOCK_KEY = 4_718_261;
 const LOCK_WAIT_MS = 120_000;
-const guards = { statementTimeoutMs: 0, lockTimeoutMs: LOCK_WAIT_MS, idleInTransactionTimeoutMs: 0 };
+/** One statement of a migration, which may have to rewrite a large table. */
+const STATEMENT_MS = 30 * 60_000;
+const guards = { ...defaultGuards, statementTimeoutMs: STATEMENT_MS, lockTimeoutMs: LOCK_WAIT_MS };
 
 /** Brings a schema to its newest form; all or nothing. Several processes may do so at once: they take turns. */
 export async function migrate(o: MigrateOptions): Promise<void> {

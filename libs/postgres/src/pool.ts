@@ -11,11 +11,26 @@ import {
   sessionSettings,
 } from './connection.ts';
 
+const CONNECTIONS_MAX = 4;
+/** Callers that may wait for a connection at once: whoever comes then is told so, and memory does not fill with them. */
+const WAITING_MAX = 200;
+const IDLE_MS = 30_000;
+
+/** So many wait for a connection already that one more would only wait in vain. */
+export class PoolBusyError extends Error {
+  constructor(waiting: number) {
+    super(`${waiting} callers wait for a connection to Postgres already: try again later`);
+    this.name = 'PoolBusyError';
+  }
+}
+
 export interface PoolOptions extends Partial<Guards> {
   url: string;
   applicationName: string;
   /** Connections at most; default 4. */
   max?: number;
+  /** Callers waiting for one at most; default 200. */
+  waitingMax?: number;
   log: Logger;
 }
 
@@ -26,6 +41,8 @@ export class Pool implements Queryable, Part {
   readonly #log: Logger;
   readonly #settings: string;
   readonly #prepared = new WeakSet<pg.PoolClient>();
+  readonly #waitingMax: number;
+  #waiting = 0;
 
   constructor(o: PoolOptions) {
     const guards: Guards = {
@@ -34,11 +51,12 @@ export class Pool implements Queryable, Part {
       idleInTransactionTimeoutMs: o.idleInTransactionTimeoutMs ?? defaultGuards.idleInTransactionTimeoutMs,
     };
     this.#log = o.log;
+    this.#waitingMax = o.waitingMax ?? WAITING_MAX;
     this.#settings = sessionSettings(guards);
     this.#pool = new pg.Pool({
       ...clientConfig({ url: o.url, applicationName: o.applicationName, guards }),
-      max: o.max ?? 4,
-      idleTimeoutMillis: 30_000,
+      max: o.max ?? CONNECTIONS_MAX,
+      idleTimeoutMillis: IDLE_MS,
     });
     // An idle client that the server closes ends the process unless somebody listens. The pool has removed it already.
     this.#pool.on('error', (error) => o.log.debug({ err: error }, 'an idle connection to Postgres was closed'));
@@ -49,9 +67,12 @@ export class Pool implements Queryable, Part {
     return await this.withConnection((connection) => connection.query<R>(text, values));
   }
 
-  /** Lends a connection for several statements of one session (advisory locks, a snapshot); a lost one is destroyed. */
+  /**
+   * Lends a connection for several statements of one session (advisory locks, a snapshot); a lost one is destroyed.
+   * Throws PoolBusyError when too many wait for one already.
+   */
   async withConnection<T>(fn: (connection: Connection) => Promise<T>): Promise<T> {
-    const client = await connectPatiently(() => this.#pool.connect(), { log: this.#log });
+    const client = await this.#connect();
     const connection = new Connection(client);
     try {
       if (!this.#prepared.has(client)) {
@@ -62,6 +83,16 @@ export class Pool implements Queryable, Part {
     } finally {
       connection.detach();
       client.release(connection.lost !== null);
+    }
+  }
+
+  async #connect(): Promise<pg.PoolClient> {
+    if (this.#waiting >= this.#waitingMax) throw new PoolBusyError(this.#waiting);
+    this.#waiting += 1;
+    try {
+      return await connectPatiently(() => this.#pool.connect(), { log: this.#log });
+    } finally {
+      this.#waiting -= 1;
     }
   }
 

@@ -28,8 +28,10 @@ export async function inTransaction<T>(
   return await retry(attempt, { ...retries(o.retries), retryable: again });
 }
 
+const RETRIES_MAX = 8;
+
 /** The limits within which a transaction that applied nothing is run again. */
-export function retries(count = 8): { attempts: number; baseMs: number; maxMs: number } {
+export function retries(count = RETRIES_MAX): { attempts: number; baseMs: number; maxMs: number } {
   return { attempts: count + 1, baseMs: 25, maxMs: 1_000 };
 }
 
