@@ -2,6 +2,11 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Metrics } from './metrics.ts';
 
+/** Whoever asks is near and quick; one that is not must not hold anything for long. */
+const requestMs = 10_000;
+const headersMs = 5_000;
+const connectionsMax = 64;
+
 export interface HealthCheck {
   readonly ok: boolean;
   readonly detail?: string;
@@ -52,12 +57,13 @@ export async function startHealthServer(options: {
   readonly metrics: Metrics;
 }): Promise<HealthServer> {
   const { host, port, health, metrics } = options;
-  const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, (request, response) => {
+  const server = createServer({ requestTimeout: requestMs, headersTimeout: headersMs }, (request, response) => {
     const path = request.url?.split('?', 1)[0] ?? '';
     answer(path, response, { health, metrics }).catch((error: unknown) => {
       send(response, 500, 'text/plain', error instanceof Error ? error.message : String(error));
     });
   });
+  server.maxConnections = connectionsMax;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(explained(error, host, port)));
     server.listen(port, host, resolve);
