@@ -251,3 +251,21 @@ describe('the service itself', () => {
     expect((await api.inject('/')).headers.location).toBe('/docs');
   });
 });
+
+test('requests that cannot be answered at once are turned away, not kept; afterwards there is room again', async () => {
+  const answered = Promise.withResolvers<Rows>();
+  const gold = { read: () => answered.promise, timeline: async () => rows };
+  const { app: api } = await appWith({ gold });
+  const url = `${await api.listen({ host: '127.0.0.1', port: 0 })}/v1/savings-model`;
+  const statusOf = async () => {
+    const answer = await fetch(url);
+    await answer.arrayBuffer();
+    return answer.status;
+  };
+  const asked = Array.from({ length: 201 }, statusOf);
+  expect(await Promise.race(asked)).toBe(503);
+  answered.resolve(rows);
+  const statuses = await Promise.all(asked);
+  expect(statuses.filter((status) => status === 200)).toHaveLength(200);
+  expect(await statusOf()).toBe(200);
+});

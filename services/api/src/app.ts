@@ -30,6 +30,15 @@ export interface AppDependencies {
   readonly topics: readonly string[];
 }
 
+/** How long a request may take to arrive, and its answer to be made (more than reading the database may: 15 s). */
+const requestMs = 30_000;
+const handlerMs = 20_000;
+const bodyBytesMax = 64 * 1024;
+const connectionsMax = 1_000;
+/** Requests for data that are answered at once; more are turned away, not kept waiting. */
+const requestsMax = 200;
+const eventLoopDelayMs = 2_000;
+
 /** The whole api, not listening: tests inject requests, main.ts listens. */
 export async function createApp(dependencies: AppDependencies): Promise<FastifyInstance> {
   const logger: FastifyBaseLogger = dependencies.log;
@@ -38,14 +47,16 @@ export async function createApp(dependencies: AppDependencies): Promise<FastifyI
     // The default request log would write paths, and paths name members.
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
-    requestTimeout: 30_000,
-    bodyLimit: 64 * 1024,
+    requestTimeout: requestMs,
+    handlerTimeout: handlerMs,
+    bodyLimit: bodyBytesMax,
     // An id of 200 bytes, percent-encoded.
     routerOptions: { maxParamLength: 600 },
     // A misspelt filter is an error, never an answer to another question.
     ajv: { customOptions: { removeAdditional: false } },
     frameworkErrors: answerFrameworkError,
   });
+  app.server.maxConnections = connectionsMax;
   // Measured elsewhere: for many small rows plain JSON.stringify is faster than a serialiser made from the schema.
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   answerProblems(app);
@@ -55,7 +66,8 @@ export async function createApp(dependencies: AppDependencies): Promise<FastifyI
   serviceRoutes(app, dependencies);
   await app.register(async (v1) => {
     // A process that cannot keep up says so at once. It still answers /livez: being busy is no reason to be restarted.
-    await v1.register(underPressure, { maxEventLoopDelay: 2_000, pressureHandler: refuseIfBusy });
+    await v1.register(underPressure, { maxEventLoopDelay: eventLoopDelayMs, pressureHandler: refuseIfBusy });
+    boundRequests(v1);
     goldRoutes(v1, dependencies.gold);
     memberRoutes(v1, dependencies);
     pipelineRoutes(v1, dependencies);
@@ -72,6 +84,19 @@ async function refuseIfBusy(
   delayMs: number | undefined,
 ): Promise<void> {
   if (Number.isFinite(delayMs)) throw new ProblemError(503, 'the api is too busy; try again');
+}
+
+/** A database that answers slowly must not fill the memory with those who wait for it (law 10). */
+function boundRequests(app: FastifyInstance): void {
+  let running = 0;
+  app.addHook('onRequest', async (_request, reply) => {
+    if (running >= requestsMax) throw new ProblemError(503, 'the api has too many requests to answer; try again');
+    running += 1;
+    // Also when whoever asked has gone away.
+    reply.raw.once('close', () => {
+      running -= 1;
+    });
+  });
 }
 
 async function protect(app: FastifyInstance): Promise<void> {

@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-import { CommitUnknownError, isTransient, sqlState } from '@leakage/postgres';
+import { CommitUnknownError, isTransient, PoolBusyError, sqlState } from '@leakage/postgres';
 import { DeadlineError } from '@leakage/runtime';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
@@ -91,7 +91,8 @@ function problemOf(error: FastifyError): Problem {
 
 // 08: connection, 53: resources, 57: operator intervention (shutdown, statement timeout), 42P01 and 3F000: not created yet.
 function isOutage(error: Error): boolean {
-  if (error instanceof DeadlineError || error instanceof CommitUnknownError || isTransient(error)) return true;
+  if (error instanceof DeadlineError || error instanceof CommitUnknownError) return true;
+  if (error instanceof PoolBusyError || isTransient(error)) return true;
   const state = sqlState(error);
   if (state !== null) return /^(08|53|57)/.test(state) || state === '42P01' || state === '3F000';
   return 'code' in error && typeof error.code === 'string' && /^E(CONN|TIMEDOUT|PIPE|HOST|NET|AI_)/.test(error.code);
