@@ -41,9 +41,12 @@ export async function startPartitionKeeper(o: PartitionKeeperOptions): Promise<P
   o.health.setReady('partitions', false, 'making the partitions of the next days');
   await round();
   o.health.setReady('partitions', true);
-  let running = Promise.resolve();
+  let running: Promise<void> | null = null;
   const timer = setInterval(() => {
-    running = running.then(round);
+    // A round that takes longer than an hour is not followed by those it has missed.
+    running ??= round().finally(() => {
+      running = null;
+    });
   }, EVERY_MS);
   return {
     name: 'partitions of bronze',
