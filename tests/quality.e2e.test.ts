@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { OutgoingRecord } from '@leakage/kafka';
 import { type CallLog, contracts, type DigitalJourneyEvent, topicName } from '@leakage/schemas';
 import { call, eventually, journey, profile, type ServiceProcess } from '@leakage/testing';
@@ -121,6 +122,16 @@ describe('data quality through Kafka and Postgres', () => {
       { reasons: ['future'], records: 1 },
       { reasons: ['missing:member_id'], records: 3 },
       { reasons: ['unknown:journey_type'], records: 2 },
+    ]);
+
+    const query = /```sql\n(.*?)```/s.exec(readFileSync(new URL('../docs/quality.md', import.meta.url), 'utf8'))?.[1];
+    const { rows: documented } = await pipeline.pool.query<{ source: string; reason: string; count: number }>(
+      query ?? '',
+    );
+    expect(documented.map((row) => `${row.source} ${row.reason} ${row.count}`)).toEqual([
+      'journeys missing:member_id 3',
+      'journeys unknown:journey_type 2',
+      'journeys future 1',
     ]);
 
     const errors = events()

@@ -10,6 +10,8 @@ import { BatchEncoder } from './staging.ts';
 const RERUNS_MAX = 12;
 /** The change log is trimmed after so many batches. */
 const TRIM_EVERY = 50;
+/** One set of buffers is in use per batch in flight: one batch is applied while the next is prepared. */
+const ENCODERS_KEPT = 2;
 
 export interface JoinerOptions {
   readonly prepare: PrepareOptions;
@@ -24,7 +26,7 @@ export interface JoinerOptions {
 /** The joiner between Kafka and silver: prepares batches, and applies each exactly once or not at all. */
 export class Joiner implements Stage<PreparedBatch> {
   readonly #options: JoinerOptions;
-  /** Buffers of applied batches. One set is in use per batch in flight, so there are two of them. */
+  /** Buffers of applied batches. */
   readonly #encoders: BatchEncoder[] = [];
   #batches = 0;
   #warnedMisrouted = false;
@@ -51,7 +53,7 @@ export class Joiner implements Stage<PreparedBatch> {
       throw error;
     } finally {
       // Every answer to the COPY was read, or its connection is gone: the buffers are free.
-      if (this.#encoders.length < 2) this.#encoders.push(batch.encoder);
+      if (this.#encoders.length < ENCODERS_KEPT) this.#encoders.push(batch.encoder);
     }
   }
 

@@ -38,10 +38,12 @@ export interface Expectation {
   /** What it counts, by exact name, or by the part before the colon and `*`. */
   readonly reasons: readonly string[];
   readonly warnings: readonly string[];
+  /** Warnings that it gives without being broken: they count in no share. */
+  readonly tolerated: readonly string[];
   readonly outcomes: readonly ('duplicates' | 'conflicts')[];
 }
 
-const nothing = { reasons: [], warnings: [], outcomes: [] } as const;
+const nothing = { reasons: [], warnings: [], tolerated: [], outcomes: [] } as const;
 
 /**
  * Every rule that the data must satisfy, once. No rule stops a stream: the thresholds say when the data set, not the
@@ -335,7 +337,7 @@ export const EXPECTATIONS = [
     sources: ['journeys', 'calls', 'members'],
     dimension: 'schema',
     demands:
-      'The bytes are a record of a known schema, with the types of the contract. Unknown fields are ignored; sentiment and handle time of a wrong type are emptied.',
+      'The bytes are a record of a known schema, with the types of the contract; sentiment and handle time of a wrong type are emptied. Additional fields are tolerated.',
     actions: ['quarantine', 'warn'],
     base: 'received',
     measure: 'share',
@@ -354,7 +356,8 @@ export const EXPECTATIONS = [
       'nul:*',
       'utf8:*',
     ],
-    warnings: ['S4:unknown_fields', 'type:*'],
+    warnings: ['type:*'],
+    tolerated: ['S4:unknown_fields'],
   },
   {
     ...nothing,
@@ -389,4 +392,4 @@ export type RuleId = Declared['id'];
 /** Why clean.ts may refuse a record. */
 export type Reason = Declared['reasons'][number];
 /** What clean.ts may warn of. */
-export type Warning = Declared['warnings'][number];
+export type Warning = Declared['warnings' | 'tolerated'][number];

@@ -30,7 +30,7 @@ function ruleOf(names: ReadonlyMap<string, RuleId>, name: string): RuleId | null
 /** The rule that a record breaks which is quarantined for this reason. */
 export const ruleOfReason = (source: Source, reason: string): RuleId | null => ruleOf(REASONS[source], reason);
 
-/** The rule that a record breaks which is kept with this warning. */
+/** The rule that a record breaks which is kept with this warning; null where the rule tolerates it. */
 export const ruleOfWarning = (source: Source, warning: string): RuleId | null => ruleOf(WARNINGS[source], warning);
 
 /** What the rules find in the records of one source, each a function of the record alone; thrown away with its batch. */
