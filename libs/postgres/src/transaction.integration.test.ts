@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLogger } from '@leakage/runtime';
-import { eventually, freshDatabase } from '@leakage/testing';
+import { eventually, freshDatabase, startPostgresProxy } from '@leakage/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { CopyEncoder } from './copy-encoder.ts';
 import { CommitUnknownError, RolledBackError, sqlState } from './errors.ts';
@@ -57,6 +57,20 @@ async function terminateDuring(query: string): Promise<void> {
 }
 
 describe('a transaction on the pool', () => {
+  test('that only reads is run again when the answer to its COMMIT was lost; one that writes is not', async () => {
+    const proxy = await startPostgresProxy(database.url);
+    const through = createPool({ url: proxy.url, applicationName: 'cut', log });
+    const cut = proxy.cutNext('after COMMIT', 'cut');
+    const read = inTransaction(through, (tx) => tx.query<{ n: number }>('select 7 as n'), { readOnly: true });
+    expect((await read).rows).toEqual([{ n: 7 }]);
+    await cut;
+    void proxy.cutNext('after COMMIT', 'cut');
+    await expect(inTransaction(through, (tx) => tx.query(add(1)))).rejects.toThrow(CommitUnknownError);
+    expect(await numbers()).toEqual([1, 0]);
+    await through.stop();
+    await proxy.stop();
+  });
+
   test('is applied when it returns and not at all when its function throws', async () => {
     expect(await inTransaction(pool, async (tx) => (await tx.query(add(1))).rowCount)).toBe(1);
     const failing = inTransaction(pool, async (tx) => {

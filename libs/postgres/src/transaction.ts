@@ -22,8 +22,9 @@ export async function inTransaction<T>(
   fn: (tx: Queryable) => Promise<T>,
   o: TransactionOptions = {},
 ): Promise<T> {
-  // A connection lost before COMMIT applied nothing, so that is run again too, on another connection.
-  const again = (error: unknown) => isTransient(error) || (error instanceof CommitUnknownError && !error.commitSent);
+  // A connection lost before COMMIT applied nothing, and one that only read had nothing to apply: run again on another.
+  const again = (error: unknown) =>
+    isTransient(error) || (error instanceof CommitUnknownError && (!error.commitSent || o.readOnly === true));
   const attempt = () => pool.withConnection((connection) => runTransaction(connection, fn, o));
   return await retry(attempt, { ...retries(o.retries), retryable: again });
 }

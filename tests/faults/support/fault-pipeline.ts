@@ -42,6 +42,7 @@ export class FaultPipeline {
   readonly #o: FaultPipelineOptions;
   #members: SupervisedProcess[] = [];
   #gone: SupervisedProcess[] = [];
+  readonly #judged = new Set<Ended>();
 
   private constructor(o: FaultPipelineOptions, pipeline: Pipeline, proxy: PostgresProxy) {
     this.#o = o;
@@ -145,8 +146,11 @@ export class FaultPipeline {
     ];
   }
 
+  /** Ends since the last time. */
   #misconduct(mayEnd?: RegExp): string[] {
-    const ended = this.ends.filter(({ code, lastWords }) => code !== null && !(mayEnd?.test(lastWords) ?? false));
+    const ends = this.ends.filter((end) => !this.#judged.has(end));
+    for (const end of ends) this.#judged.add(end);
+    const ended = ends.filter(({ code, lastWords }) => code !== null && !(mayEnd?.test(lastWords) ?? false));
     const said = this.output.split('\n').filter((line) => forbiddenWords.some((words) => words.test(line)));
     return [
       ...ended.map(({ service, code, lastWords }) => `${service} ended with code ${code}: ${lastWords}`),
