@@ -91,6 +91,19 @@ describe('gold follows silver', () => {
     await steady.stop();
   });
 
+  it('ends and says why when no fold can be committed any more', async () => {
+    const silver = await newSilver();
+    const gold = startGold(silver, { GOLD_POLL_MS: '10' });
+    await gold.ready;
+    await pool.query(`
+      create function public.stays() returns trigger language plpgsql as 'begin return null; end';
+      create trigger stays before update on ops.reader
+        for each row when (old.generation = ${silver.generation}) execute function public.stays()`);
+    await silver.write(new World(5).batch(10));
+    expect(await gold.exited).toBe(1);
+    expect(gold.output()).toContain('21 folds in a row were rolled back or not answered');
+  });
+
   it('killed in the middle of a fold, cells and reader written but not committed: as if that fold had never begun', async () => {
     const silver = await newSilver();
     const first = startGold(silver);

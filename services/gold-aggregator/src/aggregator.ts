@@ -17,6 +17,9 @@ import {
 } from './gold-store.ts';
 import { goldMetrics } from './metrics.ts';
 
+/** Folds in a row that were rolled back or not answered, before the process ends: restarting, it says what is wrong. */
+const AGAIN_MAX = 20;
+
 export type FoldOutcome =
   /** `left`: rows that waited already when the fold began and were too many for it. */
   | { readonly kind: 'folded'; readonly rows: number; readonly cells: number; readonly left: number }
@@ -86,6 +89,7 @@ export class Aggregator implements Part {
   readonly #stopping = new AbortController();
   readonly #done: Promise<void>;
   #waking = new AbortController();
+  #again = 0;
   #summary = { sinceMs: performance.now(), folds: 0, rows: 0 };
 
   constructor(o: AggregatorOptions) {
@@ -145,6 +149,12 @@ export class Aggregator implements Part {
       case 'idle':
       case 'busy':
         break;
+    }
+    this.#again = outcome.kind === 'again' ? this.#again + 1 : 0;
+    if (this.#again > AGAIN_MAX) {
+      throw new Error(
+        `${this.#again} folds in a row were rolled back or not answered: look at the log of Postgres, and at who else moves the reader "gold"`,
+      );
     }
     if (outcome.kind !== 'again') this.#metrics.lag.set('left' in outcome ? outcome.left : 0);
     // While another process folds, this one is as good as ready, once there is something to fold from.

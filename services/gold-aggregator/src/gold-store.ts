@@ -34,14 +34,17 @@ export class ReaderMovedError extends Error {
 /** The key space of our advisory locks on "the fold of generation n". */
 const FOLD_LOCK = 4_718_262;
 const READER = 'gold';
+/** One statement of a fold. */
+const FOLD_STATEMENT_MS = 60_000;
 
 /** At most one process folds a generation; the others are told so at once and need not wait. */
 export async function tryFoldLock(tx: Queryable, generation: number): Promise<boolean> {
   // Planner settings of the transaction come along: the cubes' statistics lag behind a first fill, and plans would flip.
   const { rows } = await tx.query<{ locked: boolean }>(
     `select pg_try_advisory_xact_lock($1, $2) as locked, set_config('enable_seqscan', 'off', true),
-            set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`,
-    [FOLD_LOCK, generation],
+            set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+            set_config('statement_timeout', $3, true)`,
+    [FOLD_LOCK, generation, String(FOLD_STATEMENT_MS)],
   );
   return rows[0]?.locked === true;
 }
@@ -174,7 +177,8 @@ export async function noteFold(tx: Queryable, gold: string, complete: Progress |
   ]);
 }
 
-const RECOUNT_LIMIT = '10min';
+/** One statement of a recount, which reads every fact; the connection has to be as patient as that. */
+export const RECOUNT_STATEMENT_MS = 10 * 60_000;
 
 /**
  * Counts everything anew from silver's facts and registers the reader behind what was counted. Holds the locks of all
@@ -185,7 +189,7 @@ export async function recount(tx: Queryable, o: GoldSchemas): Promise<number> {
   await tx.query(
     `select set_config('statement_timeout', $1, true), set_config('enable_seqscan', 'on', true),
             set_config('enable_hashjoin', 'on', true), set_config('enable_mergejoin', 'on', true)`,
-    [RECOUNT_LIMIT],
+    [String(RECOUNT_STATEMENT_MS)],
   );
   const { rows } = await tx.query<{ shard: number }>('select shard from ops.shard where generation = $1', [
     o.generation,

@@ -11,6 +11,7 @@ import { runService, type ServiceContext, settingsSet, sleep } from '@leakage/ru
 import { Aggregator } from './aggregator.ts';
 import { type GoldSettings, metricsPort, settings } from './config.ts';
 import { makeGold } from './gold-schema.ts';
+import { RECOUNT_STATEMENT_MS } from './gold-store.ts';
 import { storeParameters } from './parameters.ts';
 
 const WAIT_MS = 15 * 60_000;
@@ -24,7 +25,7 @@ async function start(ctx: ServiceContext<GoldSettings>): Promise<void> {
   const applicationName = 'gold-aggregator';
 
   await migrateOps({ url, log });
-  const pool = ctx.own(createPool({ url, applicationName, max: 3, log }));
+  const pool = ctx.own(createPool({ url, applicationName, max: 3, statementTimeoutMs: RECOUNT_STATEMENT_MS, log }));
   await silverIsThere(pool, `${silver}.change_log`, ctx);
   await makeGold({ url, silver, gold, log });
   await storeParameters(pool, { costPerCall: s.costPerCall, explicit: settingsSet(settings).has('COST_PER_CALL') });
