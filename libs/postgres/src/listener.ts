@@ -30,12 +30,14 @@ export async function startListener(o: ListenerOptions): Promise<Part> {
     const setup = [`listen ${o.channel}`];
     const { signal } = stopping;
     open = await connectPatiently(() => connect({ url, applicationName, guards: defaultGuards, setup }), {
+      url,
       log,
       signal,
     });
     open.connection.onNotification(o.onNotify);
     open.connection.onEnd(() => {
-      if (!signal.aborted) listenAgain().catch((error) => (signal.aborted ? undefined : failure.reject(error)));
+      if (!signal.aborted)
+        listenAgain().catch((error: unknown) => (signal.aborted ? undefined : failure.reject(error)));
     });
     if (signal.aborted) await open.end();
     else o.onNotify('');
