@@ -15,7 +15,7 @@ import { createKafkaClient, type Publisher, startPublisher } from '@leakage/kafk
 import { createPool, lockShards, type Pool } from '@leakage/postgres';
 import { createLogger } from '@leakage/runtime';
 import { PARTITIONS, SOURCES, topicName } from '@leakage/schemas';
-import { eventually, type MemorySampler, type ServiceProcess, sampleMemory } from '@leakage/testing';
+import { type MemorySampler, type ServiceProcess, sampleMemory } from '@leakage/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { verifyPipeline } from '../../cli/src/verify.ts';
 import { consumerLimits } from '../../libs/kafka/src/limits.ts';
@@ -33,9 +33,10 @@ const burstMs = long ? 60_000 : 8_000;
 const warmUpRecords = long ? 30_000 : 15_000;
 const measuredRecords = long ? 60_000 : 20_000;
 /** However fast this machine is, what is sent in the burst is bounded; and a slow one gets more time for it. */
-const burstRecordsMax = 900_000;
-const burstMsMax = burstMs + 30_000;
-const drainWithinMs = 200_000;
+const burstRecordsMax = long ? 250_000 : 170_000;
+const burstMsMax = burstMs + 60_000;
+/** Whoever is waited for may be slow on a busy machine, but has to move. */
+const patienceMs = 60_000;
 
 /** The joiner gets a sixth of what is sent, so that the producer is five times as fast with something to spare. */
 const ratio = 6;
@@ -79,7 +80,7 @@ afterAll(async () => {
 });
 
 test('five times more than the joiner takes: lag grows, memory does not, and everything is applied in the end', {
-  timeout: long ? 360_000 : 240_000,
+  timeout: long ? 900_000 : 400_000,
 }, async () => {
   const processes = await startServices();
   const sender = senderOf(pipeline.prefix);
@@ -91,9 +92,11 @@ test('five times more than the joiner takes: lag grows, memory does not, and eve
 
   const watch = watchConsumers(processes);
   const burstBegan = performance.now();
-  const burst = await overload(sender, Math.max(perSecond, (backlogRecords * 1.25) / (burstMs / 1000)));
+  const atLeast = (backlogRecords * 1.25) / (burstMs / 1000);
+  const atMost = burstRecordsMax / (burstMs / 1000);
+  const burst = await overload(sender, Math.min(atMost, Math.max(atLeast, perSecond)));
   const began = performance.now();
-  await taken('silver_1', sender.sent, drainWithinMs);
+  await taken('silver_1', sender.sent);
   await pipeline.drained();
   const drainMs = performance.now() - began;
   const settled = performance.now();
@@ -219,7 +222,7 @@ async function overload(sender: Sender, perSecond: number) {
     const enough = (elapsed: number) =>
       elapsed > burstMsMax || (elapsed > burstMs && sender.sent - before > backlogRecords * 1.25);
     for (let elapsed = 0; !enough(elapsed); elapsed = performance.now() - began) {
-      const due = Math.min(burstRecordsMax, (perSecond * elapsed) / 1000) - (sender.sent - before);
+      const due = (perSecond * elapsed) / 1000 - (sender.sent - before);
       if (due >= publishRecords) await sender.send(publishRecords);
       else await sleep(10);
     }
@@ -273,12 +276,15 @@ async function recordsOf(name: 'bronze' | 'silver_1'): Promise<number> {
   return rows[0]?.records ?? 0;
 }
 
-async function taken(name: 'bronze' | 'silver_1', records: number, withinMs = 90_000): Promise<void> {
-  await eventually(async () => (await recordsOf(name)) >= records, {
-    withinMs,
-    everyMs: 20,
-    what: `${name} at ${records}`,
-  });
+async function taken(name: 'bronze' | 'silver_1', records: number): Promise<void> {
+  let most = await recordsOf(name);
+  for (let movedAt = performance.now(); most < records; await sleep(20)) {
+    const now = await recordsOf(name);
+    if (now > most) movedAt = performance.now();
+    most = Math.max(most, now);
+    if (performance.now() - movedAt > patienceMs)
+      throw new Error(`${name} has ${most} of ${records} records and has not moved for ${patienceMs} ms`);
+  }
 }
 
 /** What the consumers say about themselves in /metrics, several times a second. */
