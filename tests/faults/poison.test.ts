@@ -1,7 +1,7 @@
 import { createKafkaClient, topicOffsets } from '@leakage/kafka';
 import { createLogger } from '@leakage/runtime';
 import { contracts, SOURCES, type Source, topicName } from '@leakage/schemas';
-import { journey, profile, type ServiceName, type ServiceProcess } from '@leakage/testing';
+import { call, journey, profile, type ServiceName, type ServiceProcess } from '@leakage/testing';
 import { CompressionTypes, ConfigResourceTypes, Kafka, logLevel, type Message, type Producer } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { verifyPipeline } from '../../cli/src/verify.ts';
@@ -206,6 +206,26 @@ describe('poison', () => {
     const report = await verifyPipeline({ databaseUrl: pipeline.databaseUrl });
     expect(report.checks.filter((check) => check.differences > 0)).toEqual([]);
     expect(report.ok).toBe(true);
+  });
+
+  it('of one long text, repeated by every call about it, does not outgrow what a statement may hold', async () => {
+    const member = 'M-multiplied';
+    const topic = topicName(pipeline.prefix, 'calls');
+    const messages = Array.from({ length: 600 }, () => ({
+      key: member,
+      value: contracts.calls.encode(call({ member_id: member })),
+    }));
+    await producer.send({ topic, messages });
+    const event = journey({ member_id: member, session_id: member, error_message: 'm'.repeat(950_000) });
+    await send('journeys', { key: member, value: contracts.journeys.encode(event) });
+    await pipeline.drained();
+    await expectNoProcessEnded();
+    const { rows } = await pipeline.pool.query(
+      `select attribution, length(error_message) as characters, count(*) as calls
+         from silver.digital_call_leakage where member_id = $1 group by 1, 2 order by 1, 2`,
+      [member],
+    );
+    expect(rows).toEqual([{ attribution: 'leakage', characters: 1000, calls: 600 }]);
   });
 
   it('in the timestamps of records, where a topic takes them from producers, stops nothing either', async () => {

@@ -1,5 +1,5 @@
 /** Bronze records below silver's positions, normalised and judged (leakage-rules.md 1, quality-and-privacy.md 8.2). */
-import { codeForm, epochMs, identifier, idForm, keyForm, literal, textArray } from './sql.ts';
+import { codeForm, cutText, epochMs, identifier, idForm, keyForm, literal, textArray } from './sql.ts';
 import type { OracleOptions, OracleRules } from './types.ts';
 
 const kinds = ['journey', 'call', 'profile'] as const;
@@ -78,7 +78,8 @@ function journeyRules(rules: OracleRules): RecordRules {
                ${idForm('r.session_id')} as session_id, r."timestamp",
                ${keyForm('r.journey_type')} as journey_type, ${keyForm('r.action')} as action,
                ${keyForm('r.device_type')} as device,
-               ${codeForm('r.error_code')} as error_code, r.error_message collate "C" as error_message,
+               ${cutText(codeForm('r.error_code'))} as error_code,
+               ${cutText('r.error_message')} collate "C" as error_message,
                coalesce(r.deleted, false) as deleted`,
     identity: `coalesce(sent_event_id, lpad(to_hex(${epochMs('"timestamp"')}), 12, '0') || '-'
          || left(encode(sha256(convert_to(${derived}, 'UTF8')), 'hex'), 32))`,
@@ -97,13 +98,13 @@ const callRules: RecordRules = {
   columns: `call_id, member_id, call_timestamp, ivr_path, handle_time_seconds, agent_id, call_reason, sentiment_e4,
        resolution_status, deleted`,
   normalised: `${idForm('r.call_id')} as call_id, ${idForm('r.member_id')} as member_id, r.call_timestamp,
-               r.ivr_path collate "C" as ivr_path,
+               ${cutText('r.ivr_path')} collate "C" as ivr_path,
                case when r.handle_time_seconds between 0 and 14400 then r.handle_time_seconds end as handle_time_seconds,
-               r.agent_id collate "C" as agent_id, ${keyForm('r.call_reason')} as call_reason,
+               ${cutText('r.agent_id')} collate "C" as agent_id, ${cutText(keyForm('r.call_reason'))} as call_reason,
                case when abs(r.sentiment_score) <= 1
                       then (sign(r.sentiment_score) * floor(abs(r.sentiment_score) * 10000 + 0.5))::int
                     when abs(r.sentiment_score) <= 1.05 then (sign(r.sentiment_score) * 10000)::int end as sentiment_e4,
-               ${keyForm('r.resolution_status')} as resolution_status, coalesce(r.deleted, false) as deleted`,
+               ${cutText(keyForm('r.resolution_status'))} as resolution_status, coalesce(r.deleted, false) as deleted`,
   identity: 'call_id',
   reasons: `
     case when member_id is null then 'unidentified' end,

@@ -34,6 +34,11 @@ export function codeForm(expression: string): string {
   return `nullif(upper(btrim(${expression}, ${asciiSpace}) collate "C"), '')`;
 }
 
+/** Texts count with their first 1,000 characters. */
+export function cutText(expression: string): string {
+  return `left(${expression}, 1000)`;
+}
+
 /** An id as sent; an empty one is missing; compared as bytes. */
 export function idForm(expression: string): string {
   return `nullif(${expression}, '') collate "C"`;

@@ -3,7 +3,7 @@ import { isKnownCode } from './error-codes.ts';
 import type { Reason, Warning } from './expectations.ts';
 import { derivedEventId, type Sha256 } from './identity.ts';
 import type { Aligner } from './reason-table.ts';
-import { codeForm, idForm, keyForm, utf8Length } from './text.ts';
+import { codeForm, cutText, idForm, keyForm, utf8Length } from './text.ts';
 import { utcDate } from './time.ts';
 import type { Call, JourneyEvent, Profile } from './types.ts';
 
@@ -152,7 +152,7 @@ export function cleanJourney(
     return { ok: false, reasons };
   }
 
-  const errorCode = codeForm(event.error_code);
+  const errorCode = cutText(codeForm(event.error_code));
   if (action === 'error' && errorCode === null) warnings.push('D4:missing_error_code');
   if (errorCode !== null && !isKnownCode(journeyType, errorCode)) warnings.push('D4:unknown_error_code');
   checkAge(warnings, timestamp, emittedAt, event.revision);
@@ -164,7 +164,7 @@ export function cleanJourney(
     action,
     device_type: cleanDevice(event.device_type, warnings),
     error_code: errorCode,
-    error_message: event.error_message,
+    error_message: cutText(event.error_message),
     revision: event.revision,
     deleted: event.deleted,
     emitted_at: emittedAt,
@@ -188,19 +188,19 @@ export function cleanCall(call: CallLog, kafkaTimestamp: number, context: CleanC
   checkEmitted(reasons, emittedAt, kafkaTimestamp);
   if (reasons.length > 0 || callId === null || memberId === null || instant === null) return { ok: false, reasons };
 
-  const callReason = keyForm(call.call_reason);
+  const callReason = cutText(keyForm(call.call_reason));
   if (callReason === null) warnings.push('C5:call_reason');
   checkAge(warnings, instant, emittedAt, call.revision);
   const row: Call = {
     call_id: callId,
     member_id: memberId,
     call_timestamp: instant,
-    ivr_path: call.ivr_path,
+    ivr_path: cutText(call.ivr_path),
     handle_time_seconds: cleanHandleTime(call.handle_time_seconds, warnings),
-    agent_id: call.agent_id,
+    agent_id: cutText(call.agent_id),
     call_reason: callReason,
     sentiment_e4: cleanSentiment(call.sentiment_score, warnings),
-    resolution_status: keyForm(call.resolution_status),
+    resolution_status: cutText(keyForm(call.resolution_status)),
     revision: call.revision,
     deleted: call.deleted,
     emitted_at: emittedAt,

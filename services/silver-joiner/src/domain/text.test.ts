@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { codeForm, compareUtf8, idForm, keyForm, utf8Length } from './text.ts';
+import { codeForm, compareUtf8, cutText, idForm, keyForm, utf8Length } from './text.ts';
 
 describe('key form', () => {
   it.each([
@@ -30,6 +30,13 @@ describe('other forms', () => {
   it('raises and trims error codes, in ASCII only', () => {
     expect(codeForm(' err_ß_1\n')).toBe('ERR_ß_1');
     expect(codeForm('   ')).toBeNull();
+  });
+
+  it('cuts texts to 1,000 characters, never through one', () => {
+    for (const short of [null, '', 'x'.repeat(1_000), '😀'.repeat(1_000)]) expect(cutText(short)).toBe(short);
+    expect(cutText('x'.repeat(1_001))).toBe('x'.repeat(1_000));
+    expect(cutText(`${'😀'.repeat(999)}é😀😀`)).toBe(`${'😀'.repeat(999)}é`);
+    expect(cutText(`x${'😀'.repeat(500_000)}`)).toBe(`x${'😀'.repeat(999)}`);
   });
 
   it('takes ids as sent, an empty one as missing', () => {

@@ -2,6 +2,7 @@
  * Text rules that Postgres and JavaScript must agree on byte by byte: only ASCII is trimmed, lowered and raised, and
  * order is that of UTF-8 bytes (`collate "C"`), from which `<` on strings differs above U+FFFF.
  */
+const TEXT_CHARACTERS_MAX = 1_000;
 const PLAIN_KEY = /^[a-z0-9_]+$/;
 const UPPER = /[A-Z]+/g;
 const LOWER = /[a-z]+/g;
@@ -34,6 +35,17 @@ export function codeForm(text: string | null): string | null {
   if (text === null) return null;
   const code = trimAscii(text).replace(LOWER, (letters) => letters.toUpperCase());
   return code === '' ? null : code;
+}
+
+/**
+ * The beginning of a text, in characters and never through one. A fact repeats the texts of its failure for every call, and
+ * the change log all of them twice: without a limit one record of a megabyte could grow beyond what a statement may hold.
+ */
+export function cutText(text: string | null): string | null {
+  if (text === null || text.length <= TEXT_CHARACTERS_MAX) return text;
+  // A character is one or two units, so those kept are all within twice as many.
+  const beginning = Array.from(text.slice(0, 2 * TEXT_CHARACTERS_MAX));
+  return beginning.slice(0, TEXT_CHARACTERS_MAX).join('');
 }
 
 /** An id is taken as sent; an empty one is missing. */
