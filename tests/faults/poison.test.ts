@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { createKafkaClient, topicOffsets } from '@leakage/kafka';
 import { createLogger } from '@leakage/runtime';
 import { contracts, SOURCES, type Source, topicName } from '@leakage/schemas';
@@ -32,6 +33,25 @@ const silverTables: Readonly<Record<Source, string>> = {
   calls: 'silver_1.call',
   members: 'silver_1.member_profile',
 };
+
+/** Reasons that no record alone can bring about: one needs a retention run, the other is there for what nobody has thought of. */
+const notFromRecords = ['beyond_retention', 'avro:invalid'];
+
+it('has every reason that the documents list, and no other', () => {
+  const chapter = readFileSync(new URL('../../docs/semantics.md', import.meta.url), 'utf8')
+    .split('## Why a record is refused')[1]
+    ?.matchAll(/^\| (`.*?) \|/gm);
+  const listed = [...(chapter ?? [])].flatMap(([, reasons = '']) => reasons.replaceAll('`', '').split(', '));
+  const general = (reason: string) =>
+    listed.includes(reason)
+      ? reason
+      : reason.replace(/^unknown_schema_id:.*/, 'unknown_schema_id:<id>').replace(/:[a-z_]+$/, ':<field>');
+  const given = poison.flatMap(({ reasons, undecoded }) => [
+    ...(reasons ?? []),
+    ...(undecoded === null ? [] : [undecoded]),
+  ]);
+  expect([...new Set([...given.map(general), ...notFromRecords])].sort()).toEqual([...listed].sort());
+});
 
 describe('poison', () => {
   let pipeline: Pipeline;
