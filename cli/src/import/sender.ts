@@ -3,6 +3,8 @@ import type { OutgoingRecord, PublishedRange, Publisher } from '@leakage/kafka';
 /** Small enough for one request, so that the offsets of a batch lie together. */
 const BATCH_RECORDS = 2_000;
 const BATCH_BYTES = 600_000;
+/** Of one partition: only while others publish to it at the same time is there more than one. */
+const RANGES_MAX = 1_000;
 
 /** Publishes rows in batches, one in flight while the next is filled, and remembers where they went. */
 export class Sender {
@@ -49,7 +51,8 @@ export class Sender {
       const key = `${range.topic}/${range.partition}`;
       const known = this.#ranges.get(key) ?? [];
       const last = known.at(-1);
-      if (last !== undefined && last.lastOffset + 1 === range.firstOffset)
+      // Of too many ranges the last one goes on, over the records of others: they are told of, and nothing else is.
+      if (last !== undefined && (last.lastOffset + 1 === range.firstOffset || known.length >= RANGES_MAX))
         known[known.length - 1] = { ...last, lastOffset: range.lastOffset };
       else known.push(range);
       this.#ranges.set(key, known);
