@@ -10,6 +10,9 @@ export interface LocalTime {
   weekday: number;
 }
 
+/** A year has 35,000 quarters of an hour, and a stream needs those of a few weeks at a time. */
+const OFFSETS_MAX = 10_000;
+
 /** The wall clock of a place. */
 export class Zone {
   readonly name: string;
@@ -40,7 +43,7 @@ export class Zone {
     for (const { type, value } of this.#format.formatToParts(start)) part[type] = Number(value);
     const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = part;
     const offset = Date.UTC(year, month - 1, day, hour, minute, second) - start;
-    if (this.#offsets.size > 10_000) this.#offsets.clear();
+    if (this.#offsets.size >= OFFSETS_MAX) this.#offsets.clear();
     this.#offsets.set(quarter, offset);
     return offset;
   }
