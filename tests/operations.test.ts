@@ -1,6 +1,6 @@
 // The limits in docs/operations.md are those of the code: each row names a file, something in it, and the value that it has there.
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { commonSettings, settingRows } from '@leakage/runtime';
 import { expect, test } from 'vitest';
@@ -98,6 +98,23 @@ test.each(constants)('$file: $name is $bound', ({ name, bound, file }) => {
   expect(existsSync(join(project, file)), `${file} exists`).toBe(true);
   const values = new Set(valuesOf(name, readFileSync(join(project, file), 'utf8')));
   expect([...values]).toEqual([stated(bound).value]);
+});
+
+/** Not how much there may be, but what a value may be. */
+const ranges = new Set(['INT_MAX', 'HANDLE_TIME_MAX']);
+
+test('a constant whose name ends in Max is in the tables', () => {
+  const sources = globSync('{libs,services,cli}/**/*.ts', { cwd: project, exclude: ['**/node_modules/**'] });
+  const files = sources.filter((file) => !/\.test\.ts$|\/testing\//.test(file));
+  const found = files.flatMap((file) =>
+    [...readFileSync(join(project, file), 'utf8').matchAll(/^(?:export )?const (\w+(?:_MAX|Max))\b[^=\n]*= \d/gm)].map(
+      ([, name = '']) => ({ name, file }),
+    ),
+  );
+  expect(found.length).toBeGreaterThan(20);
+  const told = (at: { name: string; file: string }) =>
+    rows.some(({ name, file }) => name === at.name && file === at.file);
+  expect(found.filter((at) => !ranges.has(at.name) && !told(at))).toEqual([]);
 });
 
 test('every limit of a consumer is told', () => {
