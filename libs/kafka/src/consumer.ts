@@ -143,6 +143,7 @@ class StageConsumer<P> implements KafkaConsumer {
       sessionTimeout: limits.sessionTimeoutMs,
       rebalanceTimeout: limits.rebalanceTimeoutMs,
       heartbeatInterval: limits.heartbeatMs,
+      metadataMaxAge: limits.metadataMs,
       maxWaitTimeInMs: limits.fetchWaitMs,
       maxBytes: limits.fetchBytes,
       // kafkajs asks for partitions in a fixed order: were one fetch too small for all, the last ones would starve.

@@ -1,4 +1,5 @@
 import type { Batch, KafkaMessage } from 'kafkajs';
+import { keyOf } from './kafkajs-repairs.ts';
 import type { KafkaRecord, RecordHeaders } from './types.ts';
 
 /** What Kafka gave for one fetch of one partition: everything from `fetchedOffset` up to, not including, `nextOffset`. */
@@ -31,7 +32,7 @@ export function readDelivery(batch: Batch): Delivery {
       partition,
       offset: Number(message.offset),
       timestampMs,
-      key: message.key,
+      key: keyOf(message),
       value: message.value,
       headers: headersOf(message),
     });

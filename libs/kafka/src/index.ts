@@ -11,6 +11,7 @@ export type {
   ConsumerOptions,
   KafkaConsumer,
   KafkaRecord,
+  LostRange,
   OutgoingRecord,
   PartitionChunk,
   PartitionEnds,

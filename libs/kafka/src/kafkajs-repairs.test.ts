@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { repairDecoding } from './kafkajs-repairs.ts';
+import { keyOf, repairDecoding } from './kafkajs-repairs.ts';
 
 interface Encoder {
   buffer: Buffer;
@@ -74,6 +74,13 @@ describe('what kafkajs would not survive', () => {
     expect(Object.keys(records[0]?.headers ?? {}).length).toBe(100_000);
     expect(records[1]?.headers.h).toHaveLength(100_000);
   });
+});
+
+test('a key that looks like the marker of an abort is kept from kafkajs, and given to who asks for it', async () => {
+  const keys = [Buffer.alloc(4), Buffer.alloc(5), null];
+  const records = await fetched(keys.map((key) => ({ key, value: null })));
+  expect(records.map(({ key }) => key)).toEqual([null, Buffer.alloc(5), null]);
+  expect(records.map(keyOf)).toEqual(keys);
 });
 
 test('what kafkajs reads well is read as before', async () => {

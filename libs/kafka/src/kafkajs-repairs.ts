@@ -22,7 +22,12 @@ interface Internals {
   readonly Decoder: { new (buffer: Buffer): Decoder; readonly prototype: Decoder };
   /** Used for the headers of a record and nothing else. */
   readonly readVarIntArray: ReadArray;
-  readonly decodeRecordBatch: (decoder: Decoder) => Promise<{ readonly records: readonly unknown[] }>;
+  readonly decodeRecordBatch: (decoder: Decoder) => Promise<{ readonly records: readonly DecodedRecord[] }>;
+}
+
+interface DecodedRecord {
+  key: Bytes;
+  readonly isControlRecord: boolean;
 }
 
 const require = createRequire(import.meta.url);
@@ -33,11 +38,16 @@ const magicByte = 2;
 const recordBatchOverhead = 49;
 let internals: Internals | null = null;
 
+/** By this key alone kafkajs knows the end of an aborted transaction, whoever wrote it. */
+const abortMarkerKey = Buffer.alloc(4);
+const hiddenKeys = new WeakMap<object, Buffer>();
+
 /**
- * Two things in a log, both allowed by Kafka, would stop kafkajs 2.2.4 for good: a record batch of more than some 120,000
+ * Some things in a log, all allowed by Kafka, would stop kafkajs 2.2.4 for good: a record batch of more than some 120,000
  * records (it spreads them into arguments), and a header that has the name of something every object inherits, such as
- * `constructor`, or a record with tens of thousands of headers (it copies all of them for each one). Its own functions are
- * replaced; they are loaded by the first fetch, so before that is early enough.
+ * `constructor`, or a record with tens of thousands of headers (it copies all of them for each one). And behind an aborted
+ * record whose key looks like a marker's it would give the rest of the transaction, too. Its own functions are replaced; they
+ * are loaded by the first fetch, so before that is early enough.
  */
 export function repairDecoding(): void {
   if (internals !== null) return;
@@ -87,10 +97,23 @@ function messagesDecoder({ Decoder, decodeRecordBatch }: Internals): (decoder: D
     while (batches.canReadBytes(recordBatchOverhead)) {
       const batch = await decodeRecordBatch(batches).catch(endOfWholeBatches);
       if (batch === null) break;
-      for (const record of batch.records) records.push(record);
+      for (const record of batch.records) {
+        if (!record.isControlRecord && record.key?.equals(abortMarkerKey)) hideKey(record);
+        records.push(record);
+      }
     }
     return records;
   };
+}
+
+function hideKey(record: DecodedRecord): void {
+  hiddenKeys.set(record, abortMarkerKey);
+  record.key = null;
+}
+
+/** The key of a message as it was sent. */
+export function keyOf(message: { readonly key: Bytes }): Bytes {
+  return message.key ?? hiddenKeys.get(message) ?? null;
 }
 
 /** A fetch may end in the middle of a batch, which then comes with the next one. */

@@ -20,6 +20,8 @@ export const consumerLimits: ConsumerLimits = {
   sessionTimeoutMs: 30_000,
   rebalanceTimeoutMs: 60_000,
   heartbeatMs: 3_000,
+  // How late partitions that were added to a topic are noticed.
+  metadataMs: 30_000,
   fetchWaitMs: 250,
   fetchBytes: 8 * 1024 * 1024,
   // With less, one fetch does not last for one transaction (measured: 256 KB gives less than half the rate of 1 MB).

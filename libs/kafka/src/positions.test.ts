@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { LogLostError, LogReplacedError, OtherClusterError } from './errors.ts';
 import { fingerprintOf } from './fingerprint.ts';
-import { afterWitness, startingPoint } from './positions.ts';
+import { afterWitness, checkCluster, lostError, lostRange, startingPoint } from './positions.ts';
 import type { KafkaRecord, StoredPosition } from './types.ts';
 
 const stored: StoredPosition = {
@@ -12,7 +12,7 @@ const stored: StoredPosition = {
   lastFingerprint: 7,
   clusterId: 'one',
 };
-const log = { low: 0, high: 200, clusterId: 'one' };
+const log = { low: 0, high: 200 };
 
 test('reading begins at the last record read, which proves that it is the same log', () => {
   expect(startingPoint(stored, log)).toEqual({
@@ -34,9 +34,17 @@ test('a position at the very end of the log is fine', () => {
 });
 
 test('a position that Kafka no longer has is a loud stop that says where, what and what to do', () => {
-  const lost = () => startingPoint(stored, { ...log, low: 130 });
-  expect(lost).toThrow(LogLostError);
-  expect(lost).toThrow(/^calls\/3 continues at offset 100, but Kafka has removed everything below 130: restore/);
+  const lost = lostRange(stored, { ...log, low: 130 });
+  expect(lost).toEqual({ topic: 'calls', partition: 3, fromOffset: 100, nextOffset: 130 });
+  if (lost === null) return;
+  expect(lostError([lost], 'select way_out;')).toBeInstanceOf(LogLostError);
+  expect(lostError([lost], 'select way_out;').message).toBe(
+    'calls/3 continues at offset 100, but Kafka has removed everything below 130: restore these 30 offsets, or, to go on without them, run in Postgres: select way_out;',
+  );
+  expect(lostError([lost, { ...lost, partition: 4 }], 'select way_out;').message).toMatch(
+    /below 130 \(and so in 1 more partitions\): restore these 60 offsets/,
+  );
+  expect(lostRange(stored, { ...log, low: 100 })).toBeNull();
 });
 
 test('a log that ends below the position is another log', () => {
@@ -45,8 +53,9 @@ test('a log that ends below the position is another log', () => {
   expect(replaced).toThrow(/calls\/3 continues at offset 100, but its log ends at 99/);
 });
 
-test('the position of another cluster is refused before anything else is looked at', () => {
-  expect(() => startingPoint(stored, { low: 500, high: 600, clusterId: 'two' })).toThrow(OtherClusterError);
+test('the position of another cluster is refused', () => {
+  expect(() => checkCluster(stored, 'two')).toThrow(OtherClusterError);
+  expect(() => checkCluster(stored, 'one')).not.toThrow();
 });
 
 function recordAt(offset: number, value: string): KafkaRecord {

@@ -1,6 +1,9 @@
 import { LogLostError, LogReplacedError, OtherClusterError } from './errors.ts';
 import { fingerprintOf } from './fingerprint.ts';
-import type { KafkaRecord, StoredPosition } from './types.ts';
+import type { KafkaRecord, LostRange, StoredPosition } from './types.ts';
+
+const replaced =
+  'the topic was deleted and created anew, or was cut; restore the log, or go on with new topics (another TOPIC_PREFIX) or an empty database';
 
 /** The record below the position, which must come first: proof that this is the log that was read. */
 export interface Witness {
@@ -14,26 +17,41 @@ export interface StartingPoint {
   readonly witness: Witness | null;
 }
 
-/** Where to begin reading, or a loud stop: a position that Kafka no longer has is never skipped (law 3). */
-export function startingPoint(
-  stored: StoredPosition,
-  log: { readonly low: number; readonly high: number; readonly clusterId: string },
-): StartingPoint {
+/** What Kafka says of a log. */
+export interface LogEnds {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Throws when the positions are those of another cluster: nothing else about its logs says anything then. */
+export function checkCluster({ topic, partition, clusterId }: StoredPosition, brokersAre: string): void {
+  if (clusterId === brokersAre) return;
+  throw new OtherClusterError(
+    `the position of ${topic}/${partition} belongs to Kafka cluster ${clusterId}, but the brokers are of cluster ${brokersAre}: point KAFKA_BROKERS at the first one, or use another database or TOPIC_PREFIX for the second`,
+  );
+}
+
+/** What Kafka has removed before it was read. */
+export function lostRange({ topic, partition, nextOffset }: StoredPosition, { low }: LogEnds): LostRange | null {
+  return nextOffset < low ? { topic, partition, fromOffset: nextOffset, nextOffset: low } : null;
+}
+
+/** `acceptLoss`: the way to go on without them, for all of them at once. */
+export function lostError(lost: readonly [LostRange, ...LostRange[]], acceptLoss: string): LogLostError {
+  const [{ topic, partition, fromOffset, nextOffset }, ...others] = lost;
+  const offsets = lost.reduce((sum, range) => sum + range.nextOffset - range.fromOffset, 0);
+  const more = others.length === 0 ? '' : ` (and so in ${others.length} more partitions)`;
+  return new LogLostError(
+    `${topic}/${partition} continues at offset ${fromOffset}, but Kafka has removed everything below ${nextOffset}${more}: restore these ${offsets} offsets, or, to go on without them, run in Postgres: ${acceptLoss}`,
+  );
+}
+
+/** Where to begin reading, or a loud stop: a position that Kafka does not have is never skipped (law 3). */
+export function startingPoint(stored: StoredPosition, log: LogEnds): StartingPoint {
   const { topic, partition, nextOffset, lastOffset, lastFingerprint } = stored;
-  const where = `${topic}/${partition}`;
-  if (stored.clusterId !== log.clusterId) {
-    throw new OtherClusterError(
-      `the position of ${where} belongs to Kafka cluster ${stored.clusterId}, but the brokers are of cluster ${log.clusterId}: point KAFKA_BROKERS at the first one, or use another database for the second`,
-    );
-  }
-  if (nextOffset < log.low) {
-    throw new LogLostError(
-      `${where} continues at offset ${nextOffset}, but Kafka has removed everything below ${log.low}: restore those ${log.low - nextOffset} offsets, or, to go on without them, set next_offset of this position in ops.position to ${log.low} and last_offset to null`,
-    );
-  }
   if (nextOffset > log.high) {
     throw new LogReplacedError(
-      `${where} continues at offset ${nextOffset}, but its log ends at ${log.high}: the topic was deleted and created anew, or was cut; restore the log, or start with an empty database`,
+      `${topic}/${partition} continues at offset ${nextOffset}, but its log ends at ${log.high}: ${replaced}`,
     );
   }
   const witness =
@@ -53,7 +71,7 @@ export function afterWitness(
   const same = first?.offset === witness.offset && fingerprintOf(first) === witness.fingerprint;
   if (!same || (second !== undefined && second.offset < place.nextOffset)) {
     throw new LogReplacedError(
-      `${place.topic}/${place.partition} no longer holds the record that was read at offset ${witness.offset}: the topic was deleted and created anew, or was cut; restore the log, or start with an empty database`,
+      `${place.topic}/${place.partition} no longer holds the record that was read at offset ${witness.offset}: ${replaced}`,
     );
   }
   return records.slice(1);

@@ -1,7 +1,7 @@
 import type { Admin, Consumer } from 'kafkajs';
 import { ConsumerError } from './errors.ts';
 import type { Intake, Lane } from './intake.ts';
-import { startingPoint } from './positions.ts';
+import { checkCluster, lostError, lostRange, startingPoint } from './positions.ts';
 import { endsOf } from './topics.ts';
 import type { PartitionEnds, PositionStore } from './types.ts';
 
@@ -27,11 +27,14 @@ export async function reposition(o: RepositionOptions): Promise<void> {
   const stored = indexed(await o.positions.load(parts, clusterId));
   // Another process may have moved a position past the end seen before it was read.
   const after = indexed(await endsOf(o.admin, o.topics));
-  const starts = lanes.map((lane) => {
-    const low = of(before, lane).low;
-    const { high } = of(after, lane);
-    return { lane, start: startingPoint(of(stored, lane), { low, high, clusterId }) };
+  const found = lanes.map((lane) => {
+    const log = { low: of(before, lane).low, high: of(after, lane).high };
+    return { lane, position: of(stored, lane), log };
   });
+  for (const { position } of found) checkCluster(position, clusterId);
+  const [lost, ...others] = found.flatMap(({ position, log }) => lostRange(position, log) ?? []);
+  if (lost !== undefined) throw lostError([lost, ...others], o.positions.acceptLoss([lost, ...others]));
+  const starts = found.map(({ lane, position, log }) => ({ lane, start: startingPoint(position, log) }));
   // An attempt that outlived its deadline must not open again what a later one has opened.
   if (o.intake.drop !== drop || o.intake.positioned) return;
   for (const { lane, start } of starts) {

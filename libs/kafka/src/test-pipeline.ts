@@ -31,6 +31,7 @@ export class TestPipeline {
         return created;
       });
     },
+    acceptLoss: (lost) => `accept ${lost.length}`,
   };
 
   /** A stage of one process; `around` may delay, fail or answer for the commit that it is given. */

@@ -48,6 +48,16 @@ export interface PositionStore {
     parts: readonly { topic: string; partition: number; lowOffset: number }[],
     clusterId: string,
   ): Promise<StoredPosition[]>;
+  /** What a person runs in the database to give these offsets up. Only a person does: it is never called for by a program. */
+  acceptLoss(lost: readonly LostRange[]): string;
+}
+
+/** Offsets `fromOffset` (inclusive, the position) to `nextOffset` (exclusive) that Kafka no longer has. */
+export interface LostRange {
+  readonly topic: string;
+  readonly partition: number;
+  readonly fromOffset: number;
+  readonly nextOffset: number;
 }
 
 /**
@@ -106,6 +116,8 @@ export interface ConsumerLimits {
   readonly sessionTimeoutMs: number;
   readonly rebalanceTimeoutMs: number;
   readonly heartbeatMs: number;
+  /** How old the client's knowledge of topics and leaders may be; partitions that were added are noticed after it. */
+  readonly metadataMs: number;
   readonly fetchWaitMs: number;
   readonly fetchBytes: number;
   readonly fetchBytesPerPartition: number;

@@ -147,17 +147,35 @@ export async function connect(
   return { connection, end: () => client.end() };
 }
 
-/** Runs `attempt` until it connects, within the limits of `connectRetry`; a wrong password or database fails at once. */
+/**
+ * Runs `attempt` until it connects, within the limits of `connectRetry`; a wrong password or database fails at once. `url` is
+ * for the sentence that says where nobody answered.
+ */
 export async function connectPatiently<T>(
   attempt: () => Promise<T>,
-  o: { log: Logger; signal?: AbortSignal },
+  o: { url: string; log: Logger; signal?: AbortSignal; attempts?: number },
 ): Promise<T> {
-  return await retry(attempt, {
-    ...connectRetry,
-    retryable: isConnectRetryable,
-    onRetry: (error, n) => {
-      if (n === 3) o.log.warn({ err: error }, 'Postgres cannot be reached; trying again');
-    },
-    ...(o.signal === undefined ? {} : { signal: o.signal }),
-  });
+  try {
+    return await retry(attempt, {
+      ...connectRetry,
+      attempts: o.attempts ?? connectRetry.attempts,
+      retryable: isConnectRetryable,
+      onRetry: (error, n) => {
+        if (n === 3) o.log.warn({ err: error }, 'Postgres cannot be reached; trying again');
+      },
+      ...(o.signal === undefined ? {} : { signal: o.signal }),
+    });
+  } catch (error) {
+    if (o.signal?.aborted || !isConnectRetryable(error)) throw error;
+    throw new Error(
+      `Postgres does not answer at ${new URL(o.url).host} (${reasonOf(error)}): start it, or set DATABASE_URL to where it runs`,
+      { cause: error },
+    );
+  }
+}
+
+/** Where a name has several addresses, Node's error has no message, only the code. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.message || ('code' in error ? String(error.code) : error.name);
 }

@@ -21,6 +21,7 @@ export { createPool, Pool, PoolBusyError, type PoolOptions } from './pool.ts';
 export {
   addOutcomes,
   advance,
+  type LostRange,
   type Move,
   type Outcomes,
   type PositionStore,

@@ -23,7 +23,7 @@ const guards = { ...defaultGuards, statementTimeoutMs: STATEMENT_MS, lockTimeout
 /** Brings a schema to its newest form; all or nothing. Several processes may do so at once: they take turns. */
 export async function migrate(o: MigrateOptions): Promise<void> {
   for (const schema of o.schemas) assertIdentifier(schema);
-  const client = await connectPatiently(() => openClient(o.url), { log: o.log });
+  const client = await connectPatiently(() => openClient(o.url), { url: o.url, log: o.log });
   try {
     await client.query(sessionSettings(guards));
     await client.query('select pg_advisory_lock($1)', [LOCK_KEY]);

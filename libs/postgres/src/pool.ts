@@ -38,6 +38,7 @@ export interface PoolOptions extends Partial<Guards> {
 export class Pool implements Queryable, Part {
   readonly name = 'Postgres pool';
   readonly #pool: pg.Pool;
+  readonly #url: string;
   readonly #log: Logger;
   readonly #settings: string;
   readonly #prepared = new WeakSet<pg.PoolClient>();
@@ -50,6 +51,7 @@ export class Pool implements Queryable, Part {
       lockTimeoutMs: o.lockTimeoutMs ?? defaultGuards.lockTimeoutMs,
       idleInTransactionTimeoutMs: o.idleInTransactionTimeoutMs ?? defaultGuards.idleInTransactionTimeoutMs,
     };
+    this.#url = o.url;
     this.#log = o.log;
     this.#waitingMax = o.waitingMax ?? WAITING_MAX;
     this.#settings = sessionSettings(guards);
@@ -72,33 +74,52 @@ export class Pool implements Queryable, Part {
    * Throws PoolBusyError when too many wait for one already.
    */
   async withConnection<T>(fn: (connection: Connection) => Promise<T>): Promise<T> {
-    const client = await this.#connect();
-    const connection = new Connection(client);
+    const { client, connection } = await this.#connect();
     try {
-      if (!this.#prepared.has(client)) {
-        await connection.query(this.#settings);
-        this.#prepared.add(client);
-      }
       return await fn(connection);
     } finally {
-      connection.detach();
-      client.release(connection.lost !== null);
+      giveBack(client, connection);
     }
   }
 
-  async #connect(): Promise<pg.PoolClient> {
+  async #connect(): Promise<Lent> {
     if (this.#waiting >= this.#waitingMax) throw new PoolBusyError(this.#waiting);
     this.#waiting += 1;
     try {
-      return await connectPatiently(() => this.#pool.connect(), { log: this.#log });
+      return await connectPatiently(() => this.#prepare(), { url: this.#url, log: this.#log });
     } finally {
       this.#waiting -= 1;
     }
   }
 
+  /** A connection that is lost before its settings are made was never there: it counts as one that could not be made. */
+  async #prepare(): Promise<Lent> {
+    const client = await this.#pool.connect();
+    const connection = new Connection(client);
+    if (this.#prepared.has(client)) return { client, connection };
+    try {
+      await connection.query(this.#settings);
+    } catch (error) {
+      giveBack(client, connection);
+      throw error;
+    }
+    this.#prepared.add(client);
+    return { client, connection };
+  }
+
   async stop(): Promise<void> {
     await this.#pool.end();
   }
+}
+
+interface Lent {
+  readonly client: pg.PoolClient;
+  readonly connection: Connection;
+}
+
+function giveBack(client: pg.PoolClient, connection: Connection): void {
+  connection.detach();
+  client.release(connection.lost !== null);
 }
 
 export function createPool(o: PoolOptions): Pool {

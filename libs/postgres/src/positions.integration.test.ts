@@ -1,4 +1,4 @@
-import { createLogger } from '@leakage/runtime';
+import { createLogger, sleep } from '@leakage/runtime';
 import { freshDatabase } from '@leakage/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { PositionMovedError, sqlState } from './errors.ts';
@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
-  await pool.query('truncate ops.position');
+  await pool.query('truncate ops.position, ops.loss');
   await positionStore(pool, pipeline).load(
     [
       { topic: 't.calls', partition: 0, lowOffset: 0 },
@@ -151,5 +151,60 @@ describe('conservation (law 3)', () => {
 
   test('outcomes of a partition that has no position are a mistake of the program', async () => {
     await expect(apply([], [accepted(9, 1)])).rejects.toThrow(/1 partitions were given, 0 positions/);
+  });
+});
+
+describe('giving up what a log has lost', () => {
+  const lost = { topic: 't.calls', partition: 1, fromOffset: 100, nextOffset: 130 };
+  const giveUp = (range: typeof lost) => pool.query(positionStore(pool, pipeline).acceptLoss([range]));
+
+  test('moves the position, counts the offsets as holes and keeps them on record', async () => {
+    expect((await giveUp(lost)).rows).toEqual([{ accept_loss: 30 }]);
+    expect(await stored()).toMatchObject([{ nextOffset: 130, lastOffset: null, lastFingerprint: null }]);
+    await apply([move(1, 130, 133)], [accepted(1, 3)]);
+    const { rows } = await pool.query(
+      `select l.pipeline, l.topic, l.partition, l.from_offset, l.next_offset, l.accepted_by = session_user as by_me, p.holes
+         from ops.loss l join ops.position p using (pipeline, topic, partition) order by l.from_offset`,
+    );
+    expect(rows).toEqual([
+      { pipeline, topic: 't.calls', partition: 1, from_offset: 100, next_offset: 130, by_me: true, holes: 30 },
+    ]);
+  });
+
+  test('of several partitions is one text', async () => {
+    const other = { topic: 't.calls', partition: 0, fromOffset: 0, nextOffset: 7 };
+    await pool.query(positionStore(pool, pipeline).acceptLoss([lost, other]));
+    const { rows } = await pool.query('select next_offset from ops.position order by partition');
+    expect(rows).toEqual([{ next_offset: 7 }, { next_offset: 130 }]);
+  });
+
+  test.each([
+    ['a second time', lost, 'stands at offset 130 of t.calls/1, not at 100'],
+    ['backwards', { ...lost, fromOffset: 130, nextOffset: 120 }, 'a position never moves back'],
+    ['of nothing', { ...lost, fromOffset: 130 }, 'is not forward'],
+    ['of what was read meanwhile', { ...lost, fromOffset: 129, nextOffset: 140 }, 'nothing was given up'],
+    ['of a partition without a position', { ...lost, partition: 9 }, 'has no position of t.calls/9'],
+  ])('%s is refused and changes nothing', async (_, range, reason) => {
+    await giveUp(lost);
+    const before = await pool.query('select * from ops.position order by topic, partition');
+    await expect(giveUp(range)).rejects.toThrow(reason);
+    expect((await pool.query('select * from ops.position order by topic, partition')).rows).toEqual(before.rows);
+    expect((await pool.query('select from_offset from ops.loss order by from_offset')).rows).toHaveLength(1);
+  });
+
+  test('waits for a batch that is moving the position, and is then refused', async () => {
+    const moving = Promise.withResolvers<void>();
+    const commit = Promise.withResolvers<void>();
+    const batch = inTransaction(pool, async (tx) => {
+      await advance(tx, pipeline, [move(1, 100, 103)]);
+      await addOutcomes(tx, pipeline, [accepted(1, 3)]);
+      moving.resolve();
+      await commit.promise;
+    });
+    await moving.promise;
+    const refused = expect(giveUp(lost)).rejects.toThrow('stands at offset 103 of t.calls/1, not at 100');
+    await sleep(100);
+    commit.resolve();
+    await Promise.all([batch, refused]);
   });
 });

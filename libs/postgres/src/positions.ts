@@ -18,6 +18,16 @@ export interface PositionStore {
     parts: readonly { topic: string; partition: number; lowOffset: number }[],
     clusterId: string,
   ): Promise<StoredPosition[]>;
+  /** The SQL by which a person gives these offsets up; what then happens is written at ops.accept_loss. */
+  acceptLoss(lost: readonly LostRange[]): string;
+}
+
+/** Offsets `fromOffset` (inclusive, the position) to `nextOffset` (exclusive) that Kafka no longer has. */
+export interface LostRange {
+  topic: string;
+  partition: number;
+  fromOffset: number;
+  nextOffset: number;
 }
 
 export interface Move {
@@ -80,7 +90,18 @@ export function positionStore(pool: Pool, pipeline: string): PositionStore {
         clusterId: row.cluster_id,
       }));
     },
+    acceptLoss: (lost) =>
+      lost
+        .map(({ topic, partition, fromOffset, nextOffset }) => {
+          const place = `${literal(pipeline)}, ${literal(topic)}, ${partition}`;
+          return `select ops.accept_loss(${place}, ${fromOffset}, ${nextOffset});`;
+        })
+        .join(' '),
   };
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
 }
 
 /**

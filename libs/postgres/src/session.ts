@@ -88,7 +88,7 @@ export class Session implements Part {
     const guards: Guards = { ...defaultGuards, ...definedGuards(o) };
     const { signal } = this.#stopping;
     signal.throwIfAborted();
-    const open = await connectPatiently(() => connect({ ...o, guards }), { log: o.log, signal });
+    const open = await connectPatiently(() => connect({ ...o, guards }), { url: o.url, log: o.log, signal });
     if (signal.aborted) await open.end();
     signal.throwIfAborted();
     this.#open = open;

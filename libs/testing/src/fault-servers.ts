@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type LocalStack, openDataFolder, Problem, startLocalStack } from '@leakage/cli/local';
@@ -91,8 +91,8 @@ async function openServer(place: string, start: Start): Promise<Held> {
   };
   const server: FaultyServer = {
     pid,
-    pause: () => process.kill(pid(), 'SIGSTOP'),
-    resume: () => process.kill(pid(), 'SIGCONT'),
+    pause: () => signal(pid(), 'SIGSTOP'),
+    resume: () => signal(pid(), 'SIGCONT'),
     killAndStart: async (downMs) => {
       process.kill(pid(), 'SIGKILL');
       await stack.broken;
@@ -121,6 +121,25 @@ async function openServer(place: string, start: Start): Promise<Held> {
     rmSync(dirname(place), { recursive: true, force: true });
   };
   return { server, first, stop };
+}
+
+/** To a server and to every process that it has started: Postgres has one for each connection. */
+function signal(pid: number, name: 'SIGSTOP' | 'SIGCONT'): void {
+  for (const one of [pid, ...childrenOf(pid)]) {
+    try {
+      process.kill(one, name);
+    } catch {
+      // It has just ended.
+    }
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
 }
 
 /** Has a start in this folder take these ports, whatever was there before. */

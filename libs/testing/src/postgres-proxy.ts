@@ -1,10 +1,10 @@
 import { createConnection, createServer, type Socket } from 'node:net';
 
 /**
- * Where a connection is cut: in the middle of the data of a COPY; when COMMIT was said and has not reached the server;
- * when the server has applied it and its answer has not come back.
+ * Where a connection is cut: before its first statement reaches the server; in the middle of the data of a COPY; when COMMIT
+ * was said and has not reached the server; when the server has applied it and its answer has not come back.
  */
-export type Cut = 'in COPY' | 'before COMMIT' | 'after COMMIT';
+export type Cut = 'at its first statement' | 'in COPY' | 'before COMMIT' | 'after COMMIT';
 
 export interface PostgresProxy {
   /** The address of the same database, through the proxy. */
@@ -81,7 +81,7 @@ const types = { query: 0x51, copyData: 0x64 } as const;
 const commit = Buffer.from('commit\0');
 
 interface Place {
-  readonly kind: 'COMMIT' | 'COPY';
+  readonly kind: 'FIRST' | 'COMMIT' | 'COPY';
   /** Bytes of the chunk that come before it; of a COPY: and a part of its data. */
   readonly at: number;
 }
@@ -90,6 +90,7 @@ interface Place {
 class ClientMessages {
   application = '';
   #started = false;
+  #asked = false;
   /** A header of which the rest has not come yet. */
   #carry = Buffer.alloc(0);
   /** Bytes of the message under way that have not come yet. */
@@ -129,6 +130,10 @@ class ClientMessages {
     const length = message.readInt32BE(1);
     this.#left = length + 1;
     const body = message.subarray(headerBytes);
+    if (message[0] === types.query && !this.#asked) {
+      this.#asked = true;
+      return { kind: 'FIRST', at };
+    }
     if (message[0] === types.query && body.subarray(0, commit.length).equals(commit)) return { kind: 'COMMIT', at };
     if (message[0] !== types.copyData) return null;
     const half = Math.floor((length - 4) / 2);
@@ -173,8 +178,19 @@ class Link {
   #fromClient(chunk: Buffer): void {
     const place = this.#said.follow(chunk);
     if (place === null) this.#pass(chunk);
+    else if (place.kind === 'FIRST') this.#first(chunk);
     else if (place.kind === 'COMMIT') this.#commit(chunk);
     else this.#copy(chunk, place.at);
+  }
+
+  #first(chunk: Buffer): void {
+    const first = this.#take('at its first statement', this.#said.application);
+    if (first === undefined) {
+      this.#pass(chunk);
+      return;
+    }
+    this.cut();
+    first.happened(() => undefined);
   }
 
   #commit(chunk: Buffer): void {

@@ -55,6 +55,7 @@ async function read(prefix: string): Promise<Map<string, KafkaRecord[]>> {
           lastFingerprint: null,
           clusterId,
         })),
+      acceptLoss: () => '',
     },
     stage: {
       prepare: (chunks) => chunks,
