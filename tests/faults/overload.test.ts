@@ -124,10 +124,7 @@ test('five times more than the joiner takes: lag grows, memory does not, and eve
     drainSeconds: Math.round(drainMs / 100) / 10,
     drainPerSecond: Math.round((burst.sent - burst.applied) / (drainMs / 1000)),
   };
-  report(
-    figures,
-    reports.map(({ sentence }) => sentence),
-  );
+  report(figures, long ? reports.map(({ sentence }) => sentence) : []);
 
   expect(burst.sent / burst.applied, 'the producer was not fast enough for this test').toBeGreaterThanOrEqual(5);
   expect(figures.lagMax['silver-joiner']).toBeGreaterThan(backlogRecords * 0.9);
