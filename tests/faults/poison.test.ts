@@ -105,6 +105,23 @@ describe('poison', () => {
     holes += commit ? 2 : 4;
   }
 
+  /** kafkajs takes any record with this key for the end of an aborted transaction. */
+  async function abortWithMarkerKeys(): Promise<void> {
+    const transactional = kafka.producer({
+      transactionalId: `${pipeline.prefix}-key`,
+      maxInFlightRequests: 1,
+      idempotent: true,
+    });
+    await transactional.connect();
+    const transaction = await transactional.transaction();
+    const keys = ['M-aborted', Buffer.alloc(4), 'M-aborted'];
+    const messages = keys.map((key) => ({ key, partition: 0, value: contracts.journeys.encode(journey()) }));
+    await transaction.send({ topic: topicName(pipeline.prefix, 'journeys'), messages });
+    await transaction.abort();
+    await transactional.disconnect();
+    holes += messages.length + 1;
+  }
+
   async function kept(source: Source, { topic, partition, offset }: Place): Promise<Kept[]> {
     const { rows } = await pipeline.pool.query<Kept>(
       `select kafka_key, payload, headers, decode_error from ${bronzeTables[source]}
@@ -152,6 +169,7 @@ describe('poison', () => {
     }
     await inTransaction(1, true);
     await inTransaction(2, false);
+    await abortWithMarkerKeys();
     await inTransaction(3, true);
     await sendGoodPair();
     await pipeline.drained();
