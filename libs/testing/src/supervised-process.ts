@@ -103,9 +103,10 @@ export function superviseService(service: ServiceName, o: SuperviseOptions): Sup
         try {
           return await waited.ready;
         } catch (error) {
-          // Killed on its way: the next life is the one to wait for.
-          if (stopping) throw error;
-          while (current === waited && !stopping) await sleep(20);
+          // Killed on its way: the next life is the one to wait for. Alive and not ready: that is the answer.
+          const until = performance.now() + 5_000;
+          while (current === waited && performance.now() < until) await sleep(20);
+          if (stopping || current === waited) throw error;
         }
       }
     },
