@@ -32,3 +32,8 @@ test('a process that failed is neither live nor ready', async () => {
   expect(await status('/livez')).toBe(503);
   expect(await status('/readyz')).toBe(503);
 });
+
+test('an answer ends its connection: no later question meets the end of an idle one', async () => {
+  const answer = await fetch(`http://127.0.0.1:${server.port}/livez`);
+  expect(answer.headers.get('connection')).toBe('close');
+});

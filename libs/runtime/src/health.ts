@@ -105,7 +105,8 @@ function sendJson(response: ServerResponse, status: number, body: unknown): void
 }
 
 function send(response: ServerResponse, status: number, type: string, body: string): void {
-  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(body);
+  // A connection for each question: on one that is kept, a question can meet its end, and a healthy process seems to be gone.
+  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store', connection: 'close' }).end(body);
 }
 
 function explained(error: NodeJS.ErrnoException, host: string, port: number): Error {
