@@ -1,5 +1,5 @@
-import { readFileSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type LocalStack, openDataFolder, Problem, startLocalStack } from '@leakage/cli/local';
 import { dataDirectory } from '@leakage/runtime';
@@ -7,6 +7,8 @@ import { dataDirectory } from '@leakage/runtime';
 /** A real server that is hurt on purpose. Whatever is done to it, it has the same address afterwards. */
 export interface FaultyServer {
   readonly pid: () => number;
+  /** Of the server and of everything that it has started. */
+  readonly pids: () => number[];
   /** SIGSTOP: connections stay open and nobody answers. */
   readonly pause: () => void;
   readonly resume: () => void;
@@ -91,6 +93,7 @@ async function openServer(place: string, start: Start): Promise<Held> {
   };
   const server: FaultyServer = {
     pid,
+    pids: () => [pid(), ...childrenOf(pid())],
     pause: () => signal(pid(), 'SIGSTOP'),
     resume: () => signal(pid(), 'SIGCONT'),
     killAndStart: async (downMs) => {
@@ -117,8 +120,7 @@ async function openServer(place: string, start: Start): Promise<Held> {
   const stop = async (): Promise<void> => {
     if (stack.servers.length > 0) server.resume();
     await stack.stop();
-    for (const made of Object.values(folders)) rmSync(made, { recursive: true, force: true });
-    rmSync(dirname(place), { recursive: true, force: true });
+    for (const made of Object.values(folders)) forget(made);
   };
   return { server, first, stop };
 }
@@ -139,6 +141,19 @@ function childrenOf(pid: number): number[] {
     return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
   } catch {
     return [];
+  }
+}
+
+/** Only while it is held: another run may be about to take the same place. */
+function forget(path: string): void {
+  if (!existsSync(path)) return;
+  try {
+    const folder = openDataFolder(path);
+    folder.forget();
+    folder.release();
+  } catch (error) {
+    // Another run has it already, and forgets what it finds.
+    if (!(error instanceof Problem && error.reason === 'in-use')) throw error;
   }
 }
 
