@@ -39,8 +39,9 @@ export default defineConfig({
           globalSetup: ['./libs/testing/src/global-setup.ts'],
           maxWorkers: 2,
           sequence: { groupOrder: 3 },
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          // Every wait in these tests has its own limit, with a message; this one only ends what nobody thought of.
+          testTimeout: 300_000,
+          hookTimeout: 180_000,
         },
       },
     ],

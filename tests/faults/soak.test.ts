@@ -20,9 +20,9 @@ const speed = long ? 192 : 2_400;
 const world: Record<string, string> = {
   ANCHOR_DATE: '2026-03-10',
   HISTORY_DAYS: '1',
-  NUM_MEMBERS: long ? '60000' : '3000',
-  NUM_DIGITAL_JOURNEYS: long ? '200000' : '10000',
-  NUM_CALLS: long ? '4700' : '230',
+  NUM_MEMBERS: long ? '80000' : '10000',
+  NUM_DIGITAL_JOURNEYS: long ? '102800' : '12850',
+  NUM_CALLS: long ? '2400' : '300',
 };
 /** At midnight, where the history ends, nobody is awake: the eight hours are those of a working day. */
 const nightHours = 8;

@@ -45,6 +45,8 @@ export interface SuperviseOptions extends Omit<Tampering, 'failPoint'> {
 }
 
 const keptCharacters = 2_000_000;
+/** Starting again with the same settings ends the same way. */
+const wrongSettings = 2;
 
 export function superviseService(service: ServiceName, o: SuperviseOptions): SupervisedProcess {
   const ends: Ended[] = [];
@@ -103,6 +105,7 @@ export function superviseService(service: ServiceName, o: SuperviseOptions): Sup
         try {
           return await waited.ready;
         } catch (error) {
+          if (ends.at(-1)?.code === wrongSettings) throw error;
           // Killed on its way: the next life is the one to wait for. Alive and not ready: that is the answer.
           const until = performance.now() + 5_000;
           while (current === waited && performance.now() < until) await sleep(20);
