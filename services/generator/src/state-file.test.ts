@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { temporaryFolder } from '@leakage/testing';
@@ -98,4 +99,19 @@ test('a truth file is cut to what belongs to the position, and goes on there', a
     .map((line) => JSON.parse(line) as { call_id?: string });
   expect(lines.map((line) => line.call_id)).toEqual([undefined, 'A', 'B']);
   expect(second.bytes).toBe((await readFile(join(folder, 'truth.jsonl'))).length);
+});
+
+test('a disk that takes only a part of what is written is an error that says what to do, not a shorter truth', async () => {
+  const truth = await TruthFile.open(folder, 0);
+  const limit = (bytes: number | 'unlimited') => execFileSync('prlimit', [`--pid=${process.pid}`, `--fsize=${bytes}:`]);
+  limit(20);
+  try {
+    await expect(truth.begin(shape)).rejects.toThrow(
+      /truth\.jsonl could not be written \(EFBIG: .*\): make room for it, .* it goes on where it stopped$/,
+    );
+  } finally {
+    limit('unlimited');
+  }
+  expect(await readFile(join(folder, 'truth.jsonl'), 'utf8')).toHaveLength(20);
+  await truth.close();
 });

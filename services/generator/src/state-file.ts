@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { GENERATOR_VERSION } from './domain/parameters.ts';
 import type { StreamPosition } from './domain/stream.ts';
 import type { Shape } from './domain/world.ts';
+import { unwritten } from './unwritten.ts';
 
 /** How far a world was published: everything that a restart needs. */
 export interface GeneratorState {
@@ -45,8 +46,12 @@ export const startAnew =
 /** Whole or not at all: a crash leaves the old state, and the records since then are published again as exact duplicates. */
 export async function writeState(folder: string, state: GeneratorState): Promise<void> {
   const path = stateFile(folder);
-  await writeFile(`${path}.new`, `${JSON.stringify(state)}\n`);
-  await rename(`${path}.new`, path);
+  try {
+    await writeFile(`${path}.new`, `${JSON.stringify(state)}\n`);
+    await rename(`${path}.new`, path);
+  } catch (error) {
+    throw unwritten(path, error);
+  }
 }
 
 function parse(text: string, path: string): GeneratorState {

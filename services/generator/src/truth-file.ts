@@ -4,25 +4,29 @@ import { dateText } from './domain/calendar.ts';
 import type { Emission } from './domain/emission.ts';
 import { ONSET } from './domain/levels.ts';
 import type { Shape } from './domain/world.ts';
+import { unwritten } from './unwritten.ts';
 
 /**
  * What is really so, one JSON object a line: first the dates of what was planted, then every call in the order of its first
  * record. The product never reads it.
  */
 export class TruthFile {
+  readonly #path: string;
   readonly #file: FileHandle;
   #bytes: number;
 
-  private constructor(file: FileHandle, bytes: number) {
+  private constructor(path: string, file: FileHandle, bytes: number) {
+    this.#path = path;
     this.#file = file;
     this.#bytes = bytes;
   }
 
   /** Opens the file and cuts it to the length that belongs to the position. */
   static async open(folder: string, bytes: number): Promise<TruthFile> {
-    const file = await open(join(folder, 'truth.jsonl'), bytes === 0 ? 'w' : 'r+');
+    const path = join(folder, 'truth.jsonl');
+    const file = await open(path, bytes === 0 ? 'w' : 'r+');
     await file.truncate(bytes);
-    return new TruthFile(file, bytes);
+    return new TruthFile(path, file, bytes);
   }
 
   get bytes(): number {
@@ -46,7 +50,14 @@ export class TruthFile {
   }
 
   async #write(text: string): Promise<void> {
-    const { bytesWritten } = await this.#file.write(text, this.#bytes);
-    this.#bytes += bytesWritten;
+    let rest = Buffer.from(text);
+    // A disk that fills up takes a part and says how much; only the next write fails.
+    while (rest.length > 0) {
+      const { bytesWritten } = await this.#file.write(rest, 0, rest.length, this.#bytes).catch((error: unknown) => {
+        throw unwritten(this.#path, error);
+      });
+      this.#bytes += bytesWritten;
+      rest = rest.subarray(bytesWritten);
+    }
   }
 }
