@@ -183,7 +183,7 @@ export class Writer<P> {
     );
     if (this.#failures > limits.failuresMax || (error instanceof Error && programmingErrors.has(error.name))) {
       throw new ConsumerError(
-        `a batch could not be applied (${this.#failures} attempts): ${messageOf(error)}; nothing of it was kept, see the cause`,
+        `a batch could not be applied (${this.#failures} attempts): ${messageOf(error)}; nothing of it was kept, and it is read again at the next start: mend what the cause says`,
         { cause: error },
       );
     }

@@ -16,11 +16,13 @@ const rows = `
   union all select kafka_topic, kafka_partition, kafka_offset, headers ->> 'record_id', payload from bronze.call_logs_raw
   union all select kafka_topic, kafka_partition, kafka_offset, headers ->> 'record_id', payload from bronze.member_profiles_raw`;
 
+/** Over all histories of a test, so that two of them can share a pipeline. */
+let sent = 0;
+
 /** What producers were told is stored, to be compared with what bronze has: each of it, once, with these bytes. */
 export class History {
   readonly #publisher: Publisher;
   #unchecked = new Map<string, Acknowledged>();
-  #sent = 0;
   #acknowledged = 0;
 
   constructor(publisher: Publisher) {
@@ -35,8 +37,8 @@ export class History {
   /** Every record needs a partition. Rejects when the brokers do not answer; what was acknowledged by then stays noted. */
   async publish(records: readonly OutgoingRecord[]): Promise<void> {
     const named = records.map((record) => {
-      this.#sent += 1;
-      return { ...record, id: String(this.#sent), headers: { ...record.headers, record_id: String(this.#sent) } };
+      sent += 1;
+      return { ...record, id: String(sent), headers: { ...record.headers, record_id: String(sent) } };
     });
     const ranges = await this.#publisher.publish(named);
     for (const { topic, partition, firstOffset, lastOffset } of ranges) {
