@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { FaultPipeline, type Stage, stages } from './support/fault-pipeline.ts';
+import { type Edits, type GuardScenario, guardScenarios } from './support/guard-scenarios.ts';
+import { type GuardOff, guards } from './support/guards.ts';
+import { long } from './support/report.ts';
+
+/** What must never come to rest is waited for long enough, what heals as long as it takes a slow machine. */
+const [redWithinMs, greenWithinMs] = [10_000, 60_000];
+const timeout = 400_000;
+
+type Off = Pick<GuardOff, 'edits' | 'secondEdits' | 'sql'>;
+
+/** Plays a scenario with what is switched off, on a pipeline of its own; what is wrong afterwards, in words. */
+async function play(scenario: GuardScenario, withinMs: number, off: Off = {}): Promise<string[]> {
+  const editsOf = (stage: Stage, ...of: (Edits | undefined)[]) => of.flatMap((edits) => edits?.[stage] ?? []);
+  const tampering = Object.fromEntries(
+    stages.map((stage) => [stage, { edits: editsOf(stage, scenario.edits, off.edits) }]),
+  );
+  const pipeline = await FaultPipeline.start({ seed: 7, tampering, env: scenario.env ?? {} });
+  try {
+    if (off.sql !== undefined) await pipeline.pipeline.pool.query(off.sql);
+    const second = (stage: Stage) =>
+      pipeline.join(stage, { edits: editsOf(stage, scenario.edits, off.edits, off.secondEdits) });
+    return await scenario.play(pipeline, { second, withinMs });
+  } finally {
+    await pipeline.stop();
+  }
+}
+
+/** Most of a scenario is waiting, so two are played at a time. */
+const lanes: Promise<unknown>[] = [Promise.resolve(), Promise.resolve()];
+let turn = 0;
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const lane = turn++ % lanes.length;
+  const mine = Promise.resolve(lanes[lane]).then(work);
+  lanes[lane] = mine.catch(() => undefined);
+  return mine;
+}
+
+describe('the battery turns red without', { concurrent: true, timeout }, () => {
+  const played = guards.filter(({ red, longOnly }) => red.length > 0 && (long || longOnly !== true));
+  for (const { guard, scenario, red, ...off } of played) {
+    it(`${guard} (${scenario})`, async () => {
+      const wrong = await inTurn(() => play(guardScenarios[scenario], redWithinMs, off));
+      for (const words of red) expect(wrong.join('\n')).toMatch(words);
+    });
+  }
+});
+
+// The other fault tests show every day that nothing is wrong with every guard on.
+describe.runIf(long)('nothing is wrong', { concurrent: true, timeout }, () => {
+  for (const [name, scenario] of Object.entries<GuardScenario>(guardScenarios)) {
+    it(`with every guard on: ${name}`, async () => {
+      expect(await inTurn(() => play(scenario, greenWithinMs))).toEqual([]);
+    });
+  }
+
+  for (const { guard, scenario, notice, ...off } of guards.filter((one) => one.red.length === 0)) {
+    it(`without ${guard}, because ${notice}`, async () => {
+      expect(await inTurn(() => play(guardScenarios[scenario], greenWithinMs, off))).toEqual([]);
+    });
+  }
+});
