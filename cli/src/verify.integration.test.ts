@@ -93,6 +93,22 @@ describe('verify', () => {
     expect(await leakage('verify', '--json')).toMatchObject({ code: 0, stderr: '' });
   });
 
+  test('says what was given up for lost, although everything that was read is equal', async () => {
+    await pool.query(
+      `select ops.accept_loss(pipeline, topic, partition, next_offset, next_offset + 5)
+         from ops.position
+        where pipeline in ('bronze', 'silver_1') and (topic, partition) = (
+          select topic, partition from ops.position where pipeline = 'silver_1' order by topic, partition limit 1)`,
+    );
+    const { ok, warnings } = await verifyPipeline({ databaseUrl: world.url });
+    expect(ok).toBe(true);
+    expect(warnings.filter(({ rule }) => rule === 'ops.loss')).toEqual([
+      { rule: 'ops.loss', name: 'bronze: offsets given up for lost', count: 5, of: expect.any(Number) },
+      { rule: 'ops.loss', name: 'silver_1: offsets given up for lost', count: 5, of: expect.any(Number) },
+    ]);
+    await pool.query('truncate ops.loss');
+  });
+
   test('says what is behind when gold never comes, and lets the shards go', async () => {
     await world.run('update ops.shard set change_seq = 7 where shard = 4');
     await expect(verifyPipeline({ databaseUrl: world.url, holdMs: 300 })).rejects.toThrow(

@@ -83,7 +83,8 @@ async function verifyOn(run: Run): Promise<VerifyReport> {
       ...names,
       examples: options.examples ?? 5,
     });
-    return { ...report, generation, records, waitedMs };
+    const warnings = [...report.warnings, ...(await losses(reader, generation))];
+    return { ...report, warnings, generation, records, waitedMs };
   } finally {
     if (reader.lost === null) await reader.query('rollback');
   }
@@ -180,6 +181,21 @@ async function whatIsBehind(reader: Connection, generation: number): Promise<Beh
   if (fold.readers < fold.shards) sentences.push('gold-aggregator (it has not begun this generation)');
   else if (fold.changes > 0) sentences.push(`gold-aggregator (${fold.changes} changes)`);
   return { rows: bronze.rows.reduce((sum, row) => sum + row.records, fold.changes), sentences };
+}
+
+/** Equal is what was read; what a person has given up is said beside it. */
+async function losses(reader: Connection, generation: number): Promise<VerifyReport['warnings']> {
+  const { rows } = await reader.query<{ pipeline: string; lost: number; offsets: number }>(
+    `select l.pipeline, sum(l.next_offset - l.from_offset)::bigint as lost,
+            (select sum(p.next_offset - p.first_offset)::bigint from ops.position p where p.pipeline = l.pipeline) as offsets
+       from ops.loss l
+      where l.pipeline in ('bronze', $1)
+      group by l.pipeline order by l.pipeline`,
+    [`silver_${generation}`],
+  );
+  return rows.map(({ pipeline, lost, offsets }) => {
+    return { rule: 'ops.loss', name: `${pipeline}: offsets given up for lost`, count: lost, of: offsets };
+  });
 }
 
 const cannotCatchUp = (behind: Behind) =>
