@@ -10,7 +10,7 @@ const mayEnd =
 /** The members of FaultPipeline have sessions of 2 s. */
 const longerThanSessionMs = 5_000;
 
-describe('a broker in trouble while records are being fed', () => {
+describe('a broker in trouble while records are being fed', { timeout: 300_000 }, () => {
   let servers: FaultServers;
   let pipeline: FaultPipeline;
   beforeAll(async () => {

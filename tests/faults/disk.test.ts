@@ -17,7 +17,7 @@ import { report } from './support/report.ts';
 
 const noSpace = '(No space left on device|File too large)';
 
-describe('no space left for Postgres while records are being fed', () => {
+describe('no space left for Postgres while records are being fed', { timeout: 300_000 }, () => {
   const mib = 1024 * 1024;
   /** Above the 16 MiB of a file of Postgres' log, which must go on being written. */
   const fileBytesMax = 17 * mib;
@@ -56,7 +56,7 @@ describe('no space left for Postgres while records are being fed', () => {
           .member(stage)
           .ends.slice(ends)
           .some(({ lastWords }) => mayEnd.test(lastWords));
-      await eventually(ended, { withinMs: 60_000, what: `${stage} to stop` });
+      await eventually(ended, { withinMs: 120_000, what: `${stage} to stop` });
       disk.free();
     };
     if (disk.mounted) await moveTables(schema, 'small');
@@ -94,7 +94,7 @@ describe('no space left for Postgres while records are being fed', () => {
   }
 });
 
-describe('no space left for the generator', () => {
+describe('no space left for the generator', { timeout: 300_000 }, () => {
   let pipeline: Pipeline;
   beforeAll(async () => {
     pipeline = await emptyPipeline();
@@ -132,7 +132,7 @@ describe('no space left for the generator', () => {
       if (!disk.mounted) disk.fill();
       const said = /(truth\.jsonl|state\.json) could not be written \((ENOSPC|EFBIG): .*\): make room for it, or let/;
       const stopped = () => generator?.ends.some(({ lastWords }) => said.test(lastWords));
-      await eventually(stopped, { withinMs: 60_000, what: 'the generator to say that the disk is full' });
+      await eventually(stopped, { withinMs: 120_000, what: 'the generator to say that the disk is full' });
       const state = JSON.parse(readFileSync(join(disk.folder, 'state.json'), 'utf8')) as { truthBytes: number };
       expect(state.truthBytes).toBeGreaterThan(0);
       expect(state.truthBytes).toBeLessThanOrEqual(statSync(join(disk.folder, 'truth.jsonl')).size);
@@ -156,7 +156,7 @@ describe('no space left for the generator', () => {
       if (wrong !== undefined) throw new Error(generator.output().slice(-500));
       return generator.ends.some(({ code }) => code === 0);
     };
-    await eventually(done, { withinMs: 60_000, everyMs: 20, what: 'the generator to have published everything' });
+    await eventually(done, { withinMs: 120_000, everyMs: 20, what: 'the generator to have published everything' });
     await generator.stop();
   }
 });

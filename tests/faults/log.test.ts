@@ -56,7 +56,7 @@ async function bothEnd(words: RegExp, since = 0): Promise<Ended[]> {
     const found = readers.flatMap((stage) => lastOf(stage) ?? []);
     return found.length === readers.length ? found : null;
   };
-  return await eventually(both, { withinMs: 60_000, what: `${readers.join(' and ')} to end with ${words}` });
+  return await eventually(both, { withinMs: 120_000, what: `${readers.join(' and ')} to end with ${words}` });
 }
 
 async function administer<T>(work: (admin: Admin) => Promise<T>): Promise<T> {
@@ -96,7 +96,7 @@ async function positions(of: string[] = ['bronze', 'silver_1']) {
   return rows;
 }
 
-describe('a log that changes while it is read', () => {
+describe('a log that changes while it is read', { timeout: 300_000 }, () => {
   beforeAll(async () => {
     pipeline = await FaultPipeline.start({ servers, seed: 4, tampering });
   });
@@ -194,7 +194,7 @@ describe('a log that changes while it is read', () => {
   });
 });
 
-describe('a topic that is deleted and created anew', () => {
+describe('a topic that is deleted and created anew', { timeout: 300_000 }, () => {
   beforeAll(async () => {
     pipeline = await FaultPipeline.start({ servers, seed: 5, tampering });
     await pipeline.feed(6);

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FaultPipeline, type Stage, stages } from './support/fault-pipeline.ts';
 import { endured } from './support/feeding.ts';
 
-describe('Postgres in trouble while records are being fed', () => {
+describe('Postgres in trouble while records are being fed', { timeout: 300_000 }, () => {
   let servers: FaultServers;
   let pipeline: FaultPipeline;
   beforeAll(async () => {
