@@ -63,7 +63,11 @@ function nameOf(fault: Fault): string {
     case 'cut everything':
     case 'clock':
       return fault.kind;
-    default:
+    case 'join':
+    case 'leave':
+    case 'pause':
+    case 'terminate backends':
+    case 'zombie':
       return `${fault.kind} of ${fault.stage}`;
   }
 }
