@@ -2,7 +2,7 @@ import { type Aligner, compileAligner, DEFAULT_REASON_TABLE, type ReasonTable } 
 import { type LocalTime, localClock } from './time.ts';
 
 /** Raised with every change of meaning: a generation made by another version is never continued. */
-export const RULES_VERSION = 1;
+export const RULES_VERSION = 2;
 
 /** A call of the same family within this time makes the later one a repeat: 168 hours, not seven calendar days. */
 export const REPEAT_MS = 168 * 3_600_000;
