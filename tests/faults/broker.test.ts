@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type FaultServers, startFaultServers } from '@leakage/testing';
+import { eventually, type FaultServers, startFaultServers } from '@leakage/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FaultPipeline } from './support/fault-pipeline.ts';
 import { endured } from './support/feeding.ts';
@@ -40,6 +40,29 @@ describe('a broker in trouble while records are being fed', { timeout: 300_000 }
       servers.kafka.resume();
     };
     expect(await differencesAfter('pause', pause)).toEqual([]);
+  });
+
+  it('silent for good: the watchdog ends a process that would wait for ever', async () => {
+    const impatient = { file: 'libs/kafka/src/limits.ts', right: 'stallMs: 90_000', wrong: 'stallMs: 3_000' };
+    const watched = pipeline.join('bronze-sink', { edits: [impatient] });
+    await watched.ready();
+    const stalled = /no fetch from Kafka has completed for 3000 ms: the process has to be restarted/;
+    const silence = async () => {
+      servers.kafka.pause();
+      try {
+        await eventually(() => watched.ends.some(({ lastWords }) => stalled.test(lastWords)), { what: 'the watchdog' });
+      } finally {
+        servers.kafka.resume();
+      }
+    };
+    const differences = await endured(pipeline, {
+      kind: 'broker',
+      fault: 'silent for good',
+      hurt: silence,
+      mayEnd: new RegExp(`${stalled.source}|${mayEnd.source}`),
+    });
+    await pipeline.leave(watched);
+    expect(differences).toEqual([]);
   });
 
   it('away for 20 seconds: whoever gives up says so and is started again', async () => {

@@ -193,9 +193,11 @@ function zombieInFold(failPoint: string) {
     await eventually(() => gold.isPaused(), { what: `gold to stop at "${failPoint}"` });
     const other = second('gold-aggregator');
     let done = false;
-    void other.ready().then(() => {
+    const isDone = () => {
       done = true;
-    });
+    };
+    // Without a guard it may end before it was ever ready: what that means is for `differences` to say.
+    other.ready().then(isDone, isDone);
     await eventually(async () => done || (await waitingForLocks(p, 'gold-aggregator', 1)), { what: 'another fold' });
     gold.resume();
     return p.differences({ withinMs });
