@@ -37,29 +37,27 @@ function inTurn<T>(work: () => Promise<T>): Promise<T> {
   return mine;
 }
 
-describe('the battery turns red without', { concurrent: true, timeout }, () => {
-  const played = guards.filter(({ red, longOnly }) => red.length > 0 && (long || longOnly !== true));
-  for (const { guard, scenario, red, restless, ...off } of played) {
-    it(`${guard} (${scenario})`, async () => {
+const red = guards.filter((one) => one.red.length > 0 && (long || one.longOnly !== true));
+/** The other fault tests show every day that nothing is wrong with every guard on: here only in the long form. */
+const whole = long ? Object.entries<GuardScenario>(guardScenarios) : [];
+const unharmed = long ? guards.filter((one) => one.red.length === 0) : [];
+
+describe('the battery', { concurrent: true, timeout }, () => {
+  for (const { guard, scenario, red: noticed, restless, ...off } of red) {
+    it(`turns red without ${guard} (${scenario})`, async () => {
       const wrong = await inTurn(() => play(guardScenarios[scenario], restless ? restlessMs : restMs, off));
-      for (const words of red) expect(wrong.join('\n')).toMatch(words);
+      for (const words of noticed) expect(wrong.join('\n')).toMatch(words);
     });
   }
-});
 
-/** The other fault tests show every day that nothing is wrong with every guard on: here only in the long form. */
-const unharmed = long ? guards.filter(({ red }) => red.length === 0) : [];
-const whole = long ? Object.entries<GuardScenario>(guardScenarios) : [];
-
-describe('nothing is wrong', { concurrent: true, timeout }, () => {
   for (const [name, scenario] of whole) {
-    it(`with every guard on: ${name}`, async () => {
+    it(`finds nothing wrong with every guard on: ${name}`, async () => {
       expect(await inTurn(() => play(scenario, restMs))).toEqual([]);
     });
   }
 
   for (const { guard, scenario, notice, ...off } of unharmed) {
-    it(`without ${guard}, because ${notice}`, async () => {
+    it(`finds nothing wrong without ${guard}, because ${notice}`, async () => {
       expect(await inTurn(() => play(guardScenarios[scenario], restMs, off))).toEqual([]);
     });
   }
