@@ -15,6 +15,9 @@ const folder = mkdtempSync(join(tmpdir(), 'leakage-faults-'));
 const reportFile = join(folder, 'report.jsonl');
 writeFileSync(reportFile, '');
 const began = Date.now();
+/** What is run, whatever is committed meanwhile. */
+const commit = text('git', ['rev-parse', '--short', 'HEAD']);
+const dirty = text('git', ['status', '--porcelain', '--untracked-files=no']) === '' ? '' : ' and uncommitted changes';
 console.log(`Seed ${seed}; FAULT_SEED=${seed} npm run test:faults does the same again.`);
 const vitest = join(project, 'node_modules', '.bin', 'vitest');
 const run = spawnSync(vitest, ['run', '--project', 'faults', ...process.argv.slice(2)], {
@@ -38,8 +41,6 @@ if (process.argv.length === 2) publish(lines);
 
 function summary(all: readonly FaultEntry[]): string[] {
   const minutes = Math.round((Date.now() - began) / 60_000);
-  const commit = text('git', ['rev-parse', '--short', 'HEAD']);
-  const dirty = text('git', ['status', '--porcelain', '--untracked-files=no']) === '' ? '' : ' and uncommitted changes';
   const machine = `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GB`;
   const sums = new Map<string, number>();
   for (const { kind, fault, times } of all)

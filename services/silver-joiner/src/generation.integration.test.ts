@@ -3,7 +3,7 @@ import { loadSettings } from '@leakage/runtime';
 import { freshDatabase, type TestDatabase } from '@leakage/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ruleSettings } from './config.ts';
-import { DEFAULT_RULES } from './domain/rules.ts';
+import { DEFAULT_RULES, RULES_VERSION } from './domain/rules.ts';
 import { explicitRules, openGeneration, rulesOf } from './generation.ts';
 import { testLog } from './testing/postgres-silver.ts';
 
@@ -50,7 +50,7 @@ describe('a generation', () => {
   it('of other code is never continued', async () => {
     await pool.query(`update ops.generation set rules = rules || '{"rulesVersion": 99}' where id = 2`);
     await expect(start(2, {})).rejects.toThrow(
-      'generation 2 was made by version 99 of the rules, this program has version 1',
+      `generation 2 was made by version 99 of the rules, this program has version ${RULES_VERSION}`,
     );
   });
 
