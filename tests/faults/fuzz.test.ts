@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { verifyPipeline } from '../../cli/src/verify.ts';
 import { emptyPipeline, type Pipeline } from '../support/pipeline.ts';
 import { randomOf } from '../support/random.ts';
+import { report as endured, long } from './support/report.ts';
 
-const long = process.env.FAULTS === 'long';
 const seed = Number(process.env.FAULT_SEED ?? Date.now() % 1_000_000);
 const waves = long ? 20 : 4;
 const perWave = long ? 5_000 : 1_250;
@@ -168,6 +168,7 @@ describe(`random records (FAULT_SEED=${seed})`, () => {
     const report = await verifyPipeline({ databaseUrl: pipeline.databaseUrl });
     expect(report.checks.filter((check) => check.differences > 0)).toEqual([]);
     expect(report.ok).toBe(true);
+    endured({ kind: 'fuzz', fault: 'random and damaged records', times: sent.length });
     const outcomes = await pipeline.pool.query<{ outcome: string; records: number }>(
       `select 'quarantined' as outcome, count(*) as records from silver_1.quarantine_record
        union all select 'call', count(*) from silver_1.call

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { FaultPipeline, type Stage, stages } from './support/fault-pipeline.ts';
 import { type Edits, type GuardScenario, guardScenarios } from './support/guard-scenarios.ts';
 import { type GuardOff, guards } from './support/guards.ts';
-import { long } from './support/report.ts';
+import { long, report } from './support/report.ts';
 
 /** What never comes to rest is not waited for longer than this; everything else as long as it takes a slow machine. */
 const [restlessMs, restMs] = [10_000, 60_000];
@@ -47,6 +47,7 @@ describe('the battery', { concurrent: true, timeout }, () => {
     it(`turns red without ${guard} (${scenario})`, async () => {
       const wrong = await inTurn(() => play(guardScenarios[scenario], restless ? restlessMs : restMs, off));
       for (const words of noticed) expect(wrong.join('\n')).toMatch(words);
+      report({ kind: 'guards', fault: 'guard switched off, and noticed', times: 1 });
     });
   }
 

@@ -1,6 +1,7 @@
 import { eventually, failPointsOf } from '@leakage/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FaultPipeline, stages } from './support/fault-pipeline.ts';
+import { report } from './support/report.ts';
 
 describe('kill -9 at every numbered step of the transaction', () => {
   let pipeline: FaultPipeline;
@@ -18,5 +19,7 @@ describe('kill -9 at every numbered step of the transaction', () => {
       await eventually(() => member.lives() >= lives + 2, { what: `${stage} to be killed when ${name}` });
     }
     expect(await pipeline.differences()).toEqual([]);
+    const times = failPointsOf(stage).length;
+    report({ kind: 'kills', fault: `kill -9 of ${stage} at each step of its transaction`, times });
   });
 });

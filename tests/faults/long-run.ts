@@ -30,9 +30,10 @@ const entries = readFileSync(reportFile, 'utf8')
   .filter((line) => line !== '')
   .map((line) => JSON.parse(line) as FaultEntry);
 rmSync(folder, { recursive: true });
+const green = run.status === 0;
 const lines = summary(entries);
 console.log(lines.join('\n'));
-if (run.status !== 0) {
+if (!green) {
   console.error(`The long run is red; docs/reliability.md stays as it was. FAULT_SEED=${seed} does the same again.`);
   process.exit(1);
 }
@@ -48,7 +49,7 @@ function summary(all: readonly FaultEntry[]): string[] {
   const rows = [...sums].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([what, times]) => `| ${what} | ${times} |`);
   return [
     `Run of ${new Date().toISOString().slice(0, 10)}, commit \`${commit}\`${dirty}, ${machine}, ${minutes} minutes, seed ${seed}.`,
-    'Nothing was lost, nothing doubled, every check was green.',
+    ...(green ? ['Nothing was lost, nothing doubled, every check was green.'] : ['Not everything was green.']),
     '',
     '| test file | what was done | times |',
     '|---|---|---|',

@@ -7,9 +7,8 @@
 // sent. The process itself runs freely: it fetches, buffers and waits as it would behind any slow database. In the end it is
 // let go, and drains at its own speed.
 //
-// FAULTS=long: a minute of that; else some seconds. FAULTS_REPORT names a file that gets the figures as a line of JSON.
+// FAULTS=long: a minute of that; else some seconds. The figures are printed.
 
-import { appendFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createKafkaClient, type Publisher, startPublisher } from '@leakage/kafka';
 import { createPool, lockShards, type Pool } from '@leakage/postgres';
@@ -27,8 +26,8 @@ import { World } from '../../services/generator/src/domain/world.ts';
 import { Encoder } from '../../services/generator/src/encoding.ts';
 import { Feed } from '../../services/generator/src/feed.ts';
 import { emptyPipeline, type Pipeline } from '../support/pipeline.ts';
+import { report as endured, long } from './support/report.ts';
 
-const long = process.env.FAULTS === 'long';
 const burstMs = long ? 60_000 : 8_000;
 const warmUpRecords = long ? 30_000 : 15_000;
 const measuredRecords = long ? 60_000 : 20_000;
@@ -124,7 +123,7 @@ test('five times more than the joiner takes: lag grows, memory does not, and eve
     drainSeconds: Math.round(drainMs / 100) / 10,
     drainPerSecond: Math.round((burst.sent - burst.applied) / (drainMs / 1000)),
   };
-  report(figures, long ? reports.map(({ sentence }) => sentence) : []);
+  show(figures, long ? reports.map(({ sentence }) => sentence) : []);
 
   expect(burst.sent / burst.applied, 'the producer was not fast enough for this test').toBeGreaterThanOrEqual(5);
   expect(figures.lagMax['silver-joiner']).toBeGreaterThan(backlogRecords * 0.9);
@@ -146,6 +145,11 @@ test('five times more than the joiner takes: lag grows, memory does not, and eve
   expect(verified.checks.filter((check) => check.differences > 0)).toEqual([]);
   expect(verified.ok).toBe(true);
   expect(verified.records).toBe(sender.sent);
+  endured({
+    kind: 'overload',
+    fault: 'records, in the burst five times more than the joiner takes',
+    times: sender.sent,
+  });
 });
 
 async function startServices(): Promise<Record<(typeof services)[number], ServiceProcess>> {
@@ -318,8 +322,6 @@ function watchConsumers(processes: Readonly<Record<(typeof consumers)[number], S
   };
 }
 
-function report(figures: object, sentences: readonly string[]): void {
+function show(figures: object, sentences: readonly string[]): void {
   console.log([JSON.stringify(figures, null, 2), ...sentences].join('\n'));
-  const file = process.env.FAULTS_REPORT?.trim();
-  if (file) appendFileSync(file, `${JSON.stringify(figures)}\n`);
 }

@@ -1,3 +1,4 @@
+import { type AddressInfo, createConnection, createServer } from 'node:net';
 import { createLogger } from '@leakage/runtime';
 import { freePort, freshDatabase, startPostgresProxy, type TestDatabase } from '@leakage/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -57,4 +58,36 @@ test('where nobody answers, the error says where and what to do', async () => {
   await expect(asked).rejects.toThrow(
     /^Postgres does not answer at localhost:\d+ \(.*ECONNREFUSED.*\): start it, or set DATABASE_URL to where it runs$/,
   );
+});
+
+test('a connection that is terminated in the same packet that ends its handshake costs another one, not the process', async () => {
+  const { hostname, port } = new URL(database.url);
+  const message = (type: string, body: Buffer): Buffer => {
+    const length = Buffer.alloc(4);
+    length.writeInt32BE(body.length + 4);
+    return Buffer.concat([Buffer.from(type), length, body]);
+  };
+  const welcome = Buffer.concat([message('R', Buffer.alloc(4)), message('Z', Buffer.from('I'))]);
+  const fields = ['SFATAL', 'VFATAL', 'C57P01', 'Mterminating connection due to administrator command', ''];
+  const farewell = message('E', Buffer.from(`${fields.join('\0')}\0`));
+  let connections = 0;
+  const server = createServer((client) => {
+    connections += 1;
+    if (connections > 1) {
+      const real = createConnection({ host: hostname, port: Number(port) });
+      for (const socket of [client, real]) socket.on('error', () => undefined);
+      client.pipe(real).pipe(client);
+    } else {
+      client.once('data', () => client.end(Buffer.concat([welcome, farewell])));
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = new URL(database.url);
+  url.port = String((server.address() as AddressInfo).port);
+  const log = createLogger({ service: 'test', level: 'error' });
+  const pool = createPool({ url: url.href, applicationName: 'unlucky', log });
+  expect((await pool.query<{ n: number }>('select 7 as n')).rows).toEqual([{ n: 7 }]);
+  expect(connections).toBe(2);
+  await pool.stop();
+  server.close();
 });

@@ -62,6 +62,11 @@ export class Pool implements Queryable, Part {
     });
     // An idle client that the server closes ends the process unless somebody listens. The pool has removed it already.
     this.#pool.on('error', (error) => o.log.debug({ err: error }, 'an idle connection to Postgres was closed'));
+    // Nor does anybody listen between the end of the handshake, with which an error may come in one packet, and the turn in
+    // which we are given the client.
+    this.#pool.on('connect', (client) => {
+      client.on('error', (error) => o.log.debug({ err: error }, 'a connection to Postgres was lost'));
+    });
   }
 
   /** One statement on any connection. It is not retried: whether a failed write was applied is for the caller to know. */

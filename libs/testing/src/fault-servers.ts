@@ -20,6 +20,8 @@ export interface FaultyServer {
   readonly replace: () => Promise<void>;
   /** Stopped, and the one that was replaced comes back. */
   readonly bringBack: () => Promise<void>;
+  /** The file that it writes its log to. */
+  readonly logFile: () => string;
 }
 
 export interface FaultServers {
@@ -116,6 +118,7 @@ async function openServer(place: string, start: Start): Promise<Held> {
       folder = folders.own;
       await again();
     },
+    logFile: () => join(stack.folder.logs, stack.servers[0]?.name === 'Kafka' ? 'kafka.log' : 'postgres.log'),
   };
   const stop = async (): Promise<void> => {
     if (stack.servers.length > 0) server.resume();

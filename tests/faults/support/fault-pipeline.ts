@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import {
   type Ended,
   eventually,
@@ -49,6 +50,8 @@ export class FaultPipeline {
   #members: SupervisedProcess[] = [];
   #gone: SupervisedProcess[] = [];
   readonly #judged = new Set<Ended>();
+  readonly #heard = new Set<string>();
+  #deadlocksTold = 0;
 
   private constructor(o: FaultPipelineOptions, pipeline: Pipeline, proxy: PostgresProxy) {
     this.#o = o;
@@ -158,18 +161,25 @@ export class FaultPipeline {
     const { rows } = await this.pipeline.pool.query<{ deadlocks: number }>(
       'select deadlocks from pg_stat_database where datname = current_database()',
     );
-    const deadlocks = rows[0]?.deadlocks ?? 0;
-    return deadlocks === 0
-      ? []
-      : [`deadlock detected: Postgres had to end ${deadlocks} transactions that waited for each other`];
+    const deadlocks = (rows[0]?.deadlocks ?? 0) - this.#deadlocksTold;
+    this.#deadlocksTold += deadlocks;
+    if (deadlocks === 0) return [];
+    const said = `deadlock detected: Postgres had to end ${deadlocks} transactions that waited for each other`;
+    const { servers } = this.#o;
+    if (servers === undefined) return [said];
+    const log = readFileSync(servers.postgres.logFile(), 'utf8');
+    return [said, ...(log.match(/deadlock detected[\s\S]{0,2000}/g) ?? []).slice(-1)];
   }
 
-  /** Ends since the last time. */
+  /** Ends and words since the last time. */
   #misconduct(mayEnd?: RegExp): string[] {
     const ends = this.ends.filter((end) => !this.#judged.has(end));
     for (const end of ends) this.#judged.add(end);
     const ended = ends.filter(({ code, lastWords }) => code !== null && !(mayEnd?.test(lastWords) ?? false));
-    const said = this.output.split('\n').filter((line) => forbiddenWords.some((words) => words.test(line)));
+    const said = this.output
+      .split('\n')
+      .filter((line) => forbiddenWords.some((words) => words.test(line)) && !this.#heard.has(line));
+    for (const line of said) this.#heard.add(line);
     return [
       ...ended.map(({ service, code, lastWords }) => `${service} ended with code ${code}: ${lastWords}`),
       ...said.slice(0, 5).map((line) => `said: ${line.slice(0, 400)}`),
