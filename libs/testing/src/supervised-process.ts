@@ -17,7 +17,7 @@ export interface Ended {
 export interface SupervisedProcess {
   readonly service: ServiceName;
   readonly current: () => ServiceProcess;
-  /** Every end that was not ours to blame on `stop`. */
+  /** Every end but the one that `stop` has asked for. */
   readonly ends: readonly Ended[];
   /** SIGKILL now; the next life begins at once. */
   readonly kill: () => void;
@@ -38,8 +38,6 @@ export interface SupervisedProcess {
 
 export interface SuperviseOptions extends Omit<Tampering, 'failPoint'> {
   readonly env: Readonly<Record<string, string>>;
-  /** What the first life does to itself. */
-  readonly failPoint?: FailPointOrder;
   /** Between two lives. */
   readonly pauseMs?: number;
 }
@@ -50,13 +48,13 @@ const wrongSettings = 2;
 
 export function superviseService(service: ServiceName, o: SuperviseOptions): SupervisedProcess {
   const ends: Ended[] = [];
-  let order = o.failPoint;
+  let order: FailPointOrder | undefined;
   let stopping = false;
   let lives = 0;
   let earlier = '';
   const start = (): ServiceProcess => {
     lives += 1;
-    const { env, pauseMs: _, failPoint: __, ...tampering } = o;
+    const { env, pauseMs: _, ...tampering } = o;
     const started = startServiceProcess(
       service,
       env,
