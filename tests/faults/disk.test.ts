@@ -14,6 +14,7 @@ import { FaultPipeline } from './support/fault-pipeline.ts';
 import { endured } from './support/feeding.ts';
 import { type SmallDisk, smallDisk } from './support/full-disk.ts';
 import { report } from './support/report.ts';
+import { smallWorld } from './support/small-world.ts';
 
 const noSpace = '(No space left on device|File too large)';
 
@@ -104,17 +105,12 @@ describe('no space left for the generator', { timeout: 300_000 }, () => {
   });
 
   it('a loud stop that names the file; its state stays readable; with space it goes on and the truth is whole', async () => {
-    const world = {
-      ANCHOR_DATE: '2026-03-10',
-      HISTORY_DAYS: '10',
-      NUM_MEMBERS: '1000',
-      NUM_DIGITAL_JOURNEYS: '1285',
-      NUM_CALLS: '30',
-      LIVE: 'false',
-      GENERATOR_BATCH_RECORDS: '200',
-    };
     const undisturbed = temporaryFolder();
-    const first = generatorOf({ ...world, TOPIC_PREFIX: `${pipeline.prefix}.undisturbed`, OUTPUT_PATH: undisturbed });
+    const first = generatorOf({
+      ...smallWorld,
+      TOPIC_PREFIX: `${pipeline.prefix}.undisturbed`,
+      OUTPUT_PATH: undisturbed,
+    });
     await atEnd(first);
     const whole = readFileSync(join(undisturbed, 'truth.jsonl'), 'utf8');
 
@@ -128,7 +124,7 @@ describe('no space left for the generator', { timeout: 300_000 }, () => {
     });
     try {
       if (disk.mounted) disk.fill(half);
-      generator = generatorOf({ ...world, OUTPUT_PATH: disk.folder });
+      generator = generatorOf({ ...smallWorld, OUTPUT_PATH: disk.folder });
       if (!disk.mounted) disk.fill();
       const said = /(truth\.jsonl|state\.json) could not be written \((ENOSPC|EFBIG): .*\): make room for it, or let/;
       const stopped = () => generator?.ends.some(({ lastWords }) => said.test(lastWords));

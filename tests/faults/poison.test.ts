@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { verifyPipeline } from '../../cli/src/verify.ts';
 import { emptyPipeline, type Pipeline } from '../support/pipeline.ts';
 import { goodPair, type Poison, poison } from './poison.ts';
+import { report } from './support/report.ts';
 
 interface Place {
   readonly topic: string;
@@ -174,6 +175,7 @@ describe('poison', () => {
     await sendGoodPair();
     await pipeline.drained();
     await expectNoProcessEnded();
+    report({ kind: 'poison', fault: 'kinds of poisoned records', times: poison.length });
   });
 
   const table = poison.map((one): [string, Poison] => [one.name, one]);
@@ -241,9 +243,9 @@ describe('poison', () => {
   }
 
   it('does not keep the oracle from agreeing', async () => {
-    const report = await verifyPipeline({ databaseUrl: pipeline.databaseUrl });
-    expect(report.checks.filter((check) => check.differences > 0)).toEqual([]);
-    expect(report.ok).toBe(true);
+    const verified = await verifyPipeline({ databaseUrl: pipeline.databaseUrl });
+    expect(verified.checks.filter((check) => check.differences > 0)).toEqual([]);
+    expect(verified.ok).toBe(true);
   });
 
   it('of one long text, repeated by every call about it, does not outgrow what a statement may hold', async () => {

@@ -3,6 +3,7 @@ import { type Cut, eventually, type FaultServers, startFaultServers } from '@lea
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FaultPipeline, type Stage, stages } from './support/fault-pipeline.ts';
 import { endured } from './support/feeding.ts';
+import { lastWords } from './support/last-words.ts';
 
 describe('Postgres in trouble while records are being fed', { timeout: 300_000 }, () => {
   let servers: FaultServers;
@@ -80,8 +81,9 @@ describe('Postgres in trouble while records are being fed', { timeout: 300_000 }
   });
 
   it('away for 20 seconds: whoever gives up says so and is started again', async () => {
-    const mayEnd = /Postgres does not answer at .*: start it, or set DATABASE_URL/;
-    expect(await differencesAfter('away for 20 s', () => servers.postgres.restart(20_000), mayEnd)).toEqual([]);
+    expect(
+      await differencesAfter('away for 20 s', () => servers.postgres.restart(20_000), lastWords.postgresGone),
+    ).toEqual([]);
   });
 
   async function busyBackend(stage: Stage): Promise<number | undefined> {

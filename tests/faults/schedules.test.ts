@@ -3,14 +3,12 @@ import { join } from 'node:path';
 import { type FaultServers, startFaultServers, temporaryFolder } from '@leakage/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FaultPipeline } from './support/fault-pipeline.ts';
+import { anyOf, lastWords } from './support/last-words.ts';
 import { long, report } from './support/report.ts';
 import { type Fault, planSchedule, runSchedule } from './support/schedule.ts';
 
 /** What a process may say last when its server was away for longer than it is patient. */
-const endsWithServers =
-  /Kafka consumer of group .* ended|Postgres|connect|terminat|database|could not be applied|positions/;
-/** A start whose connection is cut is begun again by whoever supervises the process. */
-const endsAtStart = /^start failed: .*(?:terminat|connection)/i;
+const endsWithServers = anyOf(...Object.values(lastWords));
 const schedules = long ? 200 : 6;
 /** A database of its own for so many: what was verified once need not be recomputed hundreds of times. */
 const perPipeline = 20;
@@ -39,7 +37,7 @@ describe(`${schedules} random schedules of faults`, () => {
         const schedule = planSchedule(seed, { servers: true });
         await runSchedule(schedule, { pipeline, clockFile, servers });
         const hurt = schedule.steps.some(({ fault }) => fault.kind === 'server' || fault.kind === 'cut everything');
-        const wrong = await pipeline.differences({ mayEnd: hurt ? endsWithServers : endsAtStart });
+        const wrong = await pipeline.differences({ mayEnd: hurt ? endsWithServers : lastWords.startCut });
         expect(wrong, `FAULT_SEED=${seed}: ${JSON.stringify(schedule.steps.map((step) => step.fault))}`).toEqual([]);
         for (const { fault } of schedule.steps) report({ kind: 'schedules', fault: nameOf(fault), times: 1 });
         report({ kind: 'schedules', fault: 'schedule', times: 1 });

@@ -16,17 +16,9 @@ import { dump } from '../support/dump.ts';
 import { type Pipeline, startPipeline } from '../support/pipeline.ts';
 import { randomOf } from '../support/random.ts';
 import { long, report } from './support/report.ts';
+import { smallWorld } from './support/small-world.ts';
 
-/** Ten days of a tenth of the preset small, in small publishes: some seconds of work with many places to be killed at. */
-const world = {
-  ANCHOR_DATE: '2026-03-10',
-  HISTORY_DAYS: '10',
-  NUM_MEMBERS: '1000',
-  NUM_DIGITAL_JOURNEYS: '1285',
-  NUM_CALLS: '30',
-  LIVE: 'false',
-  GENERATOR_BATCH_RECORDS: long ? '50' : '200',
-};
+const world = { ...smallWorld, GENERATOR_BATCH_RECORDS: long ? '50' : '200' };
 const kills = long ? 20 : 4;
 
 describe('the generator and the api, killed with -9', { timeout: 300_000 }, () => {

@@ -1,6 +1,7 @@
 import type { Logger } from '@leakage/runtime';
-import { type Admin, Kafka, logLevel, type RetryOptions } from 'kafkajs';
+import kafkajs, { type Admin, Kafka, logLevel, type RetryOptions } from 'kafkajs';
 import { registerCodecs } from './codecs.ts';
+import { messageOf } from './errors.ts';
 import { kafkaLogCreator } from './kafkajs-log.ts';
 import { repairDecoding } from './kafkajs-repairs.ts';
 
@@ -65,7 +66,7 @@ export async function withAdmin<T>(client: KafkaClient, work: (admin: Admin) => 
   const admin = kafkaOf(client).admin({ retry: adminRetry });
   await connected(admin.connect(), client);
   try {
-    return await work(admin);
+    return await answered(work(admin), client);
   } finally {
     await admin.disconnect();
   }
@@ -76,12 +77,33 @@ export async function connected(connecting: Promise<void>, client: KafkaClient):
   try {
     await connecting;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(
-      `Kafka does not answer at ${client.brokers.join(', ')} (${reason}): start it, or set KAFKA_BROKERS to where it runs`,
-      { cause: error },
-    );
+    throw noAnswer(error, client);
   }
+}
+
+/** A connection that was lost before the answer came, in the same words; any other error stays as it is. */
+export async function answered<T>(asking: Promise<T>, client: KafkaClient): Promise<T> {
+  try {
+    return await asking;
+  } catch (error) {
+    throw isConnectionLoss(error) ? noAnswer(error, client) : error;
+  }
+}
+
+function noAnswer(error: unknown, { brokers }: KafkaClient): Error {
+  return new Error(
+    `Kafka does not answer at ${brokers.join(', ')} (${messageOf(error)}): start it, or set KAFKA_BROKERS to where it runs`,
+    { cause: error },
+  );
+}
+
+/** kafkajs wraps what it has tried again in vain. */
+function isConnectionLoss(error: unknown): boolean {
+  return (
+    error instanceof kafkajs.KafkaJSConnectionError ||
+    error instanceof kafkajs.KafkaJSRequestTimeoutError ||
+    (error instanceof kafkajs.KafkaJSNumberOfRetriesExceeded && isConnectionLoss(error.cause))
+  );
 }
 
 let silenced = false;

@@ -1,7 +1,7 @@
 import { type Logger, retry, withDeadline } from '@leakage/runtime';
 import type { Admin, Consumer } from 'kafkajs';
 import { copartitionAssigner } from './assigner.ts';
-import { adminRetry, clientRetry, connected, kafkaOf } from './client.ts';
+import { adminRetry, answered, clientRetry, connected, kafkaOf } from './client.ts';
 import { type ConsumerMetrics, consumerMetrics, type DropReason } from './consumer-metrics.ts';
 import { coordinatorAnswers } from './coordinator.ts';
 import { EndsWatch } from './ends-watch.ts';
@@ -92,11 +92,11 @@ class StageConsumer<P> implements KafkaConsumer {
 
   async start(): Promise<void> {
     await connected(this.#admin.connect(), this.#o.kafka);
-    const partitions = (await endsOf(this.#admin, this.#o.topics)).length;
+    const partitions = (await answered(endsOf(this.#admin, this.#o.topics), this.#o.kafka)).length;
     const consumer = this.#createConsumer(partitions);
     this.#consumer = consumer;
     await connected(consumer.connect(), this.#o.kafka);
-    await coordinatorAnswers(this.#admin, this.#o.groupId, this.#abort.signal);
+    await answered(coordinatorAnswers(this.#admin, this.#o.groupId, this.#abort.signal), this.#o.kafka);
     // The beginning, for where kafkajs decides by itself: it never gets to keep such a decision, but it must not skip either.
     await consumer.subscribe({ topics: [...this.#o.topics], fromBeginning: true });
     this.#startWatching();
