@@ -23,15 +23,17 @@ export async function reposition(o: RepositionOptions): Promise<void> {
   if (lanes.length === 0) return;
   const { clusterId } = await o.admin.describeCluster();
   const before = indexed(await endsOf(o.admin, o.topics));
-  const parts = lanes.map((lane) => ({ ...placeOf(lane), lowOffset: of(before, lane).low }));
+  // A partition that the brokers do not have may be one of the cluster that answered here before: that is judged first.
+  const there = lanes.filter((lane) => before.has(keyOf(lane)));
+  const parts = there.map((lane) => ({ ...placeOf(lane), lowOffset: of(before, lane).low }));
   const stored = indexed(await o.positions.load(parts, clusterId));
+  for (const position of stored.values()) checkCluster(position, clusterId);
   // Another process may have moved a position past the end seen before it was read.
   const after = indexed(await endsOf(o.admin, o.topics));
   const found = lanes.map((lane) => {
     const log = { low: of(before, lane).low, high: of(after, lane).high };
     return { lane, position: of(stored, lane), log };
   });
-  for (const { position } of found) checkCluster(position, clusterId);
   const [lost, ...others] = found.flatMap(({ position, log }) => lostRange(position, log) ?? []);
   if (lost !== undefined) throw lostError([lost, ...others], o.positions.acceptLoss([lost, ...others]));
   const starts = found.map(({ lane, position, log }) => ({ lane, start: startingPoint(position, log) }));
@@ -49,14 +51,18 @@ function placeOf({ topic, partition }: Lane): { topic: string; partition: number
 }
 
 function indexed<T extends { topic: string; partition: number }>(list: readonly T[]): Map<string, T> {
-  return new Map(list.map((item) => [`${item.topic}/${item.partition}`, item]));
+  return new Map(list.map((item) => [keyOf(item), item]));
 }
 
-function of<T extends PartitionEnds | object>(index: Map<string, T>, { topic, partition }: Lane): T {
-  const found = index.get(`${topic}/${partition}`);
+function keyOf({ topic, partition }: { topic: string; partition: number }): string {
+  return `${topic}/${partition}`;
+}
+
+function of<T extends PartitionEnds | object>(index: Map<string, T>, lane: Lane): T {
+  const found = index.get(keyOf(lane));
   if (found === undefined) {
     throw new ConsumerError(
-      `nothing is known of ${topic}/${partition} although it was assigned to this process: check that the topic exists and that positions of it can be stored`,
+      `nothing is known of ${keyOf(lane)} although it was assigned to this process: check that the topic exists and that positions of it can be stored`,
     );
   }
   return found;
