@@ -8,9 +8,12 @@ export type { DataFolder } from './data-folder.ts';
 export { folderCanBeWritten, holderOf, openDataFolder, replaceFile } from './data-folder.ts';
 export { findJava, findMaven } from './java.ts';
 export { kafkaJarsFolder, kafkaVersion } from './kafka-jars.ts';
+export { brokerSettings } from './kafka-server.ts';
 export { freePorts, isFree } from './ports.ts';
 export { postgresMayRun } from './postgres-account.ts';
 export { postgresBinaries } from './postgres-binaries.ts';
+export { clusterLocale, postgresMajor } from './postgres-server.ts';
+export { postgresSettings } from './postgres-settings.ts';
 export { Problem } from './problem.ts';
 export { type Ending, launch, type ServerProcess } from './server-process.ts';
 

@@ -129,36 +129,41 @@ function failure(what: string, log: string): Problem {
   return new Problem(`Kafka ${what}${line ? `: ${line}` : ''}.`, `See ${log} and kafka.out beside it.`);
 }
 
+/** Of one broker that is a whole cluster; where it listens and keeps its data is said beside them. Containers use them too. */
+export const brokerSettings: Readonly<Record<string, string | number | boolean>> = {
+  'process.roles': 'broker,controller',
+  'node.id': 1,
+  'controller.listener.names': 'CONTROLLER',
+  'auto.create.topics.enable': false,
+  'default.replication.factor': 1,
+  'offsets.topic.replication.factor': 1,
+  'offsets.topic.num.partitions': 4,
+  'transaction.state.log.replication.factor': 1,
+  'transaction.state.log.min.isr': 1,
+  'transaction.state.log.num.partitions': 4,
+  'share.coordinator.state.topic.replication.factor': 1,
+  'share.coordinator.state.topic.min.isr': 1,
+  'share.coordinator.state.topic.num.partitions': 1,
+  'group.initial.rebalance.delay.ms': 0,
+  'group.min.session.timeout.ms': 1000, // fault tests use short sessions
+  'log.cleaner.threads': 1,
+  'log.cleaner.dedupe.buffer.size': 16_777_216,
+  'log.index.size.max.bytes': 1_048_576,
+  'num.network.threads': 2,
+  'num.io.threads': 4,
+};
+
 /** Relative paths: the process runs in its own folder, so no character of a path needs escaping here. */
 function serverProperties(port: number, controllerPort: number): string {
   return `${Object.entries({
-    'process.roles': 'broker,controller',
-    'node.id': 1,
+    ...brokerSettings,
     // Fixed voters rather than a dynamic quorum: the controller's port may then change between starts.
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
     listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
     'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
     'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
     'inter.broker.listener.name': 'PLAINTEXT',
-    'controller.listener.names': 'CONTROLLER',
     'log.dirs': 'log',
-    'auto.create.topics.enable': false,
-    'default.replication.factor': 1,
-    'offsets.topic.replication.factor': 1,
-    'offsets.topic.num.partitions': 4,
-    'transaction.state.log.replication.factor': 1,
-    'transaction.state.log.min.isr': 1,
-    'transaction.state.log.num.partitions': 4,
-    'share.coordinator.state.topic.replication.factor': 1,
-    'share.coordinator.state.topic.min.isr': 1,
-    'share.coordinator.state.topic.num.partitions': 1,
-    'group.initial.rebalance.delay.ms': 0,
-    'group.min.session.timeout.ms': 1000, // fault tests use short sessions
-    'log.cleaner.threads': 1,
-    'log.cleaner.dedupe.buffer.size': 16_777_216,
-    'log.index.size.max.bytes': 1_048_576,
-    'num.network.threads': 2,
-    'num.io.threads': 4,
   })
     .map(([key, value]) => `${key}=${value}`)
     .join('\n')}\n`;

@@ -31,7 +31,9 @@ const stopPlan = {
   ],
 } as const;
 const startDeadlineMs = 300_000; // recovery after a kill -9 replays up to 8 GB of log
-const major = '18';
+export const postgresMajor = '18';
+/** The same order of texts everywhere, whatever the machine's language. Containers use it too. */
+export const clusterLocale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
 const database = 'main';
 
 /** A real Postgres 18 with the database `main`, listening on 127.0.0.1 only, behind a password made for this folder. */
@@ -102,9 +104,8 @@ async function createCluster(o: ClusterOptions): Promise<void> {
       ...(account ? { account } : {}),
     });
   };
-  const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
   try {
-    await runAs(o.binaries.initdb, ['-D', unfinished, '-U', 'postgres', '--auth=trust', '--no-sync', ...locale]);
+    await runAs(o.binaries.initdb, ['-D', unfinished, '-U', 'postgres', '--auth=trust', '--no-sync', ...clusterLocale]);
     // The single-user mode needs no client, no port and no password file: one statement a line on standard input.
     const statements = `alter user postgres password '${o.password}';\ncreate database ${database};\n`;
     await runAs(o.binaries.postgres, ['--single', '-D', unfinished, 'postgres'], statements);
@@ -135,9 +136,9 @@ function passwordOf(folder: DataFolder): string {
 
 function checkVersion(cluster: string): void {
   const version = readFileSync(join(cluster, 'PG_VERSION'), 'utf8').trim();
-  if (version !== major) {
+  if (version !== postgresMajor) {
     throw new Problem(
-      `The data in ${cluster} was made by Postgres ${version}, and this is Postgres ${major}.`,
+      `The data in ${cluster} was made by Postgres ${version}, and this is Postgres ${postgresMajor}.`,
       'Use the version it was made with, or start with another data folder (LEAKAGE_DATA_DIR).',
     );
   }
