@@ -6,7 +6,7 @@ import type { Pool } from '@leakage/postgres';
  */
 const compared = {
   'silver_1.journey_event': `event_id, event_day, member_id, session_id, "timestamp", journey_type, action, device_type,
-    error_code, error_message, revision, deleted, shard`,
+    error_code, error_message, revision, deleted, shard, app_version`,
   'silver_1.call': `call_id, member_id, call_timestamp, ivr_path, handle_time_seconds, agent_id, call_reason, sentiment_e4,
     resolution_status, revision, deleted, shard`,
   'silver_1.member_profile': `member_id, valid_from, plan_type, segment, language_preference, tenure_months,

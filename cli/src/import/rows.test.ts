@@ -28,11 +28,27 @@ describe('a row of the original', () => {
   test('needs no id, revision or emitted_at: local time, and the event time as the time of sending', () => {
     const { key, asJson, decoded } = csv('journeys', row);
     const at = Date.parse('2026-01-15T14:30:00Z');
-    expect([key, asJson, decoded.schemaId]).toEqual(['M-104382', false, 1]);
+    expect([key, asJson, decoded.schemaId]).toEqual(['M-104382', false, 5]);
     expect(decoded).toMatchObject({
       ok: true,
-      event: { event_id: null, timestamp: at, emitted_at: at, error_message: null, revision: 0, deleted: false },
+      event: {
+        event_id: null,
+        timestamp: at,
+        emitted_at: at,
+        error_message: null,
+        revision: 0,
+        deleted: false,
+        app_version: null,
+      },
     });
+  });
+
+  test('may have the column that came with version 2', () => {
+    const { asJson, decoded } = csv('journeys', { ...row, app_version: '7.14.2' });
+    expect([asJson, decoded]).toEqual([
+      false,
+      expect.objectContaining({ ok: true, event: expect.objectContaining({ app_version: '7.14.2' }) }),
+    ]);
   });
 
   test('identical rows are identical records', () => {

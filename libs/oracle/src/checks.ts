@@ -147,6 +147,7 @@ function silverChecks(options: OracleOptions): Comparison[] {
         'error_message',
         'revision',
         'deleted',
+        'app_version',
       ],
       oracle: `select *, identity as event_id from oracle_journey`,
     }),

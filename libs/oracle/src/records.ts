@@ -73,14 +73,14 @@ function journeyRules(rules: OracleRules): RecordRules {
             when device in ('desktop', 'pc', 'computer') then 'desktop'
             when device in ('tablet', 'ipad') then 'tablet'
             when device is not null then 'other' end as device_type,
-       error_code, error_message, deleted`,
+       error_code, error_message, deleted, app_version`,
     normalised: `${idForm('r.event_id')} as sent_event_id, ${idForm('r.member_id')} as member_id,
                ${idForm('r.session_id')} as session_id, r."timestamp",
                ${keyForm('r.journey_type')} as journey_type, ${keyForm('r.action')} as action,
                ${keyForm('r.device_type')} as device,
                ${cutText(codeForm('r.error_code'))} as error_code,
                ${cutText('r.error_message')} collate "C" as error_message,
-               coalesce(r.deleted, false) as deleted`,
+               coalesce(r.deleted, false) as deleted, ${cutText('r.app_version')} collate "C" as app_version`,
     identity: `coalesce(sent_event_id, lpad(to_hex(${epochMs('"timestamp"')}), 12, '0') || '-'
          || left(encode(sha256(convert_to(${derived}, 'UTF8')), 'hex'), 32))`,
     reasons: `
@@ -162,7 +162,7 @@ select ${literal(sourceOf[kind])} as source, p.topic as kafka_topic, p.partition
 // another emitted_at is a duplicate. Arrays compare null as the greatest, as the rule wants.
 const contents = {
   journey: `array[identity, member_id, session_id, ${epochMs('"timestamp"')}::text, journey_type, action, device_type,
-    error_code, error_message, deleted::text]::text[] collate "C"`,
+    error_code, error_message, deleted::text, app_version]::text[] collate "C"`,
   call: `array[call_id, member_id, ${epochMs('call_timestamp')}::text, ivr_path, handle_time_seconds::text, agent_id,
     call_reason, sentiment_e4::text, resolution_status, deleted::text]::text[] collate "C"`,
   profile: `array[member_id, plan_type, segment, language_preference, tenure_months::text,

@@ -1,11 +1,13 @@
 // Writes src/avro.generated.ts from avro/*.avsc: the same schemas as literals, so that types can be derived from them.
 import { readFileSync, writeFileSync } from 'node:fs';
 
+/** Every version of every contract. A version that was released is never edited: its records lie in topics. */
 export const SCHEMA_FILES = {
-  digitalJourneyEvent: 'digital_journey_event.avsc',
-  callLog: 'call_log.avsc',
-  memberProfile: 'member_profile.avsc',
-  leakageChange: 'leakage_change.avsc',
+  digitalJourneyEventV1: 'digital_journey_event.v1.avsc',
+  digitalJourneyEventV2: 'digital_journey_event.v2.avsc',
+  callLogV1: 'call_log.v1.avsc',
+  memberProfileV1: 'member_profile.v1.avsc',
+  leakageChangeV1: 'leakage_change.v1.avsc',
 } as const;
 
 export function readSchema(file: string): unknown {

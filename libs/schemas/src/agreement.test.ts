@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { readSchema, SCHEMA_FILES } from '../scripts/generate.ts';
 import * as generated from './avro.generated.ts';
-import { contracts } from './contracts.ts';
+import { changes, contracts } from './contracts.ts';
 import type { CallLog, DigitalJourneyEvent, LeakageChange, LeakageFact, MemberProfile } from './events.ts';
 import { shapeOf } from './shape.ts';
 
@@ -25,14 +25,14 @@ type EventOfSchema<S extends { fields: readonly { name: string; type: unknown }[
 };
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 type Flat<T> = { [K in keyof T]: T[K] };
-type FactSchema = Extract<(typeof generated.leakageChange)['fields'][number], { name: 'before' }>['type'][1];
+type FactSchema = Extract<(typeof generated.leakageChangeV1)['fields'][number], { name: 'before' }>['type'][1];
 
 // Each line stops compiling when a type and its schema part ways.
 const agreement: {
-  journeys: Equal<EventOfSchema<typeof generated.digitalJourneyEvent>, Flat<DigitalJourneyEvent>>;
-  calls: Equal<EventOfSchema<typeof generated.callLog>, Flat<CallLog>>;
-  members: Equal<EventOfSchema<typeof generated.memberProfile>, Flat<MemberProfile>>;
-  changes: Equal<EventOfSchema<typeof generated.leakageChange>, Flat<LeakageChange>>;
+  journeys: Equal<EventOfSchema<typeof generated.digitalJourneyEventV2>, Flat<DigitalJourneyEvent>>;
+  calls: Equal<EventOfSchema<typeof generated.callLogV1>, Flat<CallLog>>;
+  members: Equal<EventOfSchema<typeof generated.memberProfileV1>, Flat<MemberProfile>>;
+  changes: Equal<EventOfSchema<typeof generated.leakageChangeV1>, Flat<LeakageChange>>;
   facts: Equal<EventOfSchema<FactSchema>, Flat<LeakageFact>>;
 } = { journeys: true, calls: true, members: true, changes: true, facts: true };
 
@@ -46,7 +46,7 @@ describe('types and Avro schemas agree', () => {
     expect({ ...generated }).toEqual(Object.fromEntries(files));
   });
 
-  test.each([generated.digitalJourneyEvent, generated.callLog, generated.memberProfile])(
+  test.each(Object.values(contracts).flatMap(({ versions }) => versions.map(({ schema }) => schema)))(
     'every field of $name but revision and deleted is nullable and null by default',
     (schema) => {
       for (const field of shapeOf(schema).fields) {
@@ -58,6 +58,15 @@ describe('types and Avro schemas agree', () => {
 
   test('the namespace is leakage and the ids are those that producers were told', () => {
     for (const schema of Object.values(generated)) expect(schema.namespace).toBe('leakage');
-    expect(Object.values(contracts).map((contract) => contract.schemaId)).toEqual([1, 2, 3]);
+    const ids = Object.values(contracts).map(({ versions }) => versions.map(({ version, id }) => [version, id]));
+    expect(ids).toEqual([
+      [
+        [1, 1],
+        [2, 5],
+      ],
+      [[1, 2]],
+      [[1, 3]],
+    ]);
+    expect(changes.schemaId).toBe(4);
   });
 });

@@ -1,6 +1,6 @@
 // Generated from avro/*.avsc by `npm run generate -w @leakage/schemas`. Do not edit.
 
-export const digitalJourneyEvent = {
+export const digitalJourneyEventV1 = {
   type: 'record',
   name: 'DigitalJourneyEvent',
   namespace: 'leakage',
@@ -41,7 +41,54 @@ export const digitalJourneyEvent = {
   ],
 } as const;
 
-export const callLog = {
+export const digitalJourneyEventV2 = {
+  type: 'record',
+  name: 'DigitalJourneyEvent',
+  namespace: 'leakage',
+  doc: 'One step of a member in a digital journey. Fields are nullable so that a bad record can be sent, kept and explained.',
+  fields: [
+    {
+      name: 'event_id',
+      type: ['null', 'string'],
+      default: null,
+      doc: 'Globally unique; derived from the content where a producer sends none.',
+    },
+    { name: 'member_id', type: ['null', 'string'], default: null },
+    { name: 'session_id', type: ['null', 'string'], default: null },
+    {
+      name: 'timestamp',
+      type: ['null', { type: 'long', logicalType: 'timestamp-millis' }],
+      default: null,
+      doc: 'Event time.',
+    },
+    {
+      name: 'journey_type',
+      type: ['null', 'string'],
+      default: null,
+      doc: 'billing, id_card, pharmacy; more by configuration.',
+    },
+    { name: 'action', type: ['null', 'string'], default: null, doc: 'login, page_view, error, abandon, complete.' },
+    { name: 'device_type', type: ['null', 'string'], default: null, doc: 'mobile, desktop, tablet.' },
+    { name: 'error_code', type: ['null', 'string'], default: null },
+    { name: 'error_message', type: ['null', 'string'], default: null },
+    { name: 'revision', type: 'int', default: 0, doc: 'A higher revision of the same identity replaces a lower one.' },
+    { name: 'deleted', type: 'boolean', default: false, doc: 'A correction that withdraws the record.' },
+    {
+      name: 'emitted_at',
+      type: ['null', { type: 'long', logicalType: 'timestamp-millis' }],
+      default: null,
+      doc: 'When the source sent this copy. The only now that a rule may use.',
+    },
+    {
+      name: 'app_version',
+      type: ['null', 'string'],
+      default: null,
+      doc: "Version of the member's app, as its producer writes it. Since version 2.",
+    },
+  ],
+} as const;
+
+export const callLogV1 = {
   type: 'record',
   name: 'CallLog',
   namespace: 'leakage',
@@ -72,7 +119,7 @@ export const callLog = {
   ],
 } as const;
 
-export const memberProfile = {
+export const memberProfileV1 = {
   type: 'record',
   name: 'MemberProfile',
   namespace: 'leakage',
@@ -100,7 +147,7 @@ export const memberProfile = {
   ],
 } as const;
 
-export const leakageChange = {
+export const leakageChangeV1 = {
   type: 'record',
   name: 'LeakageChange',
   namespace: 'leakage',

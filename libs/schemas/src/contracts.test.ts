@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { callLog } from './avro.generated.ts';
+import { callLogV1 as callLog } from './avro.generated.ts';
 import { changes, contracts, createContract } from './contracts.ts';
 import type { CallLog, DigitalJourneyEvent, LeakageFact, MemberProfile } from './events.ts';
 import type { AvroRecord } from './shape.ts';
@@ -20,6 +20,7 @@ const journey: DigitalJourneyEvent = {
   revision: 0,
   deleted: false,
   emitted_at: AT + 1500,
+  app_version: '7.14.2',
 };
 
 const call: CallLog = {
@@ -345,14 +346,12 @@ describe('schema versions', () => {
     fields: [...callLog.fields, { name: 'gone', type: ['null', 'string'], default: null }],
   };
   const newer: AvroRecord = { ...callLog, fields: [...callLog.fields, field] };
-  const next = createContract<CallLog & { queue_seconds: number | null }>({
-    source: 'calls',
-    reader: { id: 5, schema: newer },
-    older: [
-      { id: 2, schema: callLog },
-      { id: 6, schema: older },
-    ],
-  });
+  const next = createContract<CallLog & { queue_seconds: number | null }>('calls', [
+    { version: 1, id: 2, schema: callLog },
+    { version: 2, id: 6, schema: older },
+    { version: 3, id: 5, schema: newer },
+  ]);
+  const foreign = createContract<CallLog & { gone: string }>('calls', [{ version: 1, id: 6, schema: older }]);
 
   test('records of every known version are read as the newest', () => {
     const current = { ...call, queue_seconds: 9 };
@@ -370,7 +369,6 @@ describe('schema versions', () => {
   });
 
   test('text that is not UTF-8 is found in records of older versions, and ignored in fields that were dropped', () => {
-    const foreign = createContract<CallLog & { gone: string }>({ source: 'calls', reader: { id: 6, schema: older } });
     const spoiled = (o: object) =>
       Buffer.from(
         foreign
@@ -385,12 +383,79 @@ describe('schema versions', () => {
   });
 
   test('fields that the reader does not know are counted', () => {
-    const foreign = createContract<CallLog & { gone: string }>({ source: 'calls', reader: { id: 6, schema: older } });
     expect(next.decode(foreign.encode({ ...call, gone: 'x' }))).toMatchObject({
       ok: true,
       schemaId: 6,
       unknownFields: 1,
     });
+  });
+});
+
+describe('a reader that learns its schemas', () => {
+  const { journeys } = contracts;
+  const [v1, v2] = journeys.versions;
+  const foreign = (fields: object[]) => ({ ...v2?.schema, fields: [...(v2?.schema.fields ?? []), ...fields] });
+  const under = (id: number, version = 2) => journeys.encoder({ version, id })(journey);
+
+  test('knows nothing but JSON, and says which schema a value is missing', () => {
+    const reader = journeys.learningReader();
+    expect(reader.decode(journeys.encodeJson(journey))).toMatchObject({ ok: true, event: journey });
+    expect(reader.decode(under(5))).toMatchObject({ ok: false, error: 'unknown_schema_id:5', schemaId: 5 });
+    const values = [
+      under(1),
+      under(70),
+      raw(0, 1),
+      Buffer.from([0, 0, 0, 9]),
+      Buffer.from('{}'),
+      Buffer.alloc(0),
+      null,
+    ];
+    expect(values.map((value) => reader.missing(value))).toEqual([1, 70, null, null, null, null, null]);
+    expect(reader.missing(Buffer.from([0, 0xff, 0xff, 0xff, 0xfe, 1]))).toBeNull();
+  });
+
+  test('reads a schema under the id that it was told, whatever the table says', () => {
+    const reader = journeys.learningReader();
+    expect([reader.learn(2, v1?.schema), reader.learn(700, v2?.schema)]).toEqual([null, null]);
+    expect(reader.decode(under(700))).toMatchObject({ ok: true, event: journey, schemaId: 700 });
+    const old = { ...journey, app_version: null };
+    expect(reader.decode(under(2, 1))).toMatchObject({ ok: true, event: old, schemaId: 2 });
+    expect(reader.missing(under(700))).toBeNull();
+    expect(reader.decode(under(5))).toMatchObject({ ok: false, error: 'unknown_schema_id:5' });
+  });
+
+  test('takes what a foreign producer added, and other types that mean the same', () => {
+    const reader = journeys.learningReader();
+    const added = foreign([{ name: 'note', type: 'string' }]);
+    expect(reader.learn(8, added)).toBeNull();
+    const type = { type: 'string', logicalType: 'uuid' };
+    expect(reader.learn(9, { ...v1?.schema, fields: [{ name: 'event_id', type }] })).toBeNull();
+    const value = Buffer.concat([raw(9, 8), Buffer.from('e-17')]);
+    expect(reader.decode(value)).toMatchObject({ ok: true, event: { event_id: 'e-17', member_id: null, revision: 0 } });
+  });
+
+  test.each<[string, unknown, RegExp]>([
+    ['another type', { ...v1?.schema, fields: [{ name: 'action', type: 'int' }] }, /./],
+    ['another record', callLog, /./],
+    ['no record', 'string', /no Avro record/],
+    ['nothing', null, /no Avro record/],
+    ['no schema', { type: 'record', name: 'DigitalJourneyEvent', fields: [{ name: 'x', type: 'nonsense' }] }, /./],
+    [
+      'microseconds',
+      { ...v1?.schema, fields: [{ name: 'timestamp', type: { type: 'long', logicalType: 'timestamp-micros' } }] },
+      /timestamp is a timestamp-micros, ours is timestamp-millis/,
+    ],
+  ])('refuses records of %s by name', (_what, schema, why) => {
+    const reader = journeys.learningReader();
+    expect(reader.learn(33, schema)).toMatch(why);
+    expect(reader.missing(under(33))).toBeNull();
+    expect(reader.decode(under(33))).toMatchObject({ ok: false, error: 'incompatible_schema:33', event: null });
+  });
+
+  test('forgets the oldest of too many', () => {
+    const reader = journeys.learningReader();
+    for (let id = 1; id <= 251; id++) reader.learn(id, v1?.schema);
+    expect([1, 2, 251].map((id) => reader.missing(under(id)))).toEqual([1, null, null]);
   });
 });
 

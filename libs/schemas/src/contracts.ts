@@ -1,13 +1,21 @@
-import { callLog, digitalJourneyEvent, leakageChange, memberProfile } from './avro.generated.ts';
-import { AvroForm, type Writer } from './avro-form.ts';
-import type { CallLog, DigitalJourneyEvent, LeakageChange, MemberProfile } from './events.ts';
+import {
+  callLogV1,
+  digitalJourneyEventV1,
+  digitalJourneyEventV2,
+  leakageChangeV1,
+  memberProfileV1,
+} from './avro.generated.ts';
+import { AvroDecoder } from './avro-decoder.ts';
+import { AvroEncoder } from './avro-encoder.ts';
+import { MAGIC } from './avro-type.ts';
+import type { CallLog, DigitalJourneyEvent, EventOf, LeakageChange, MemberProfile } from './events.ts';
 import { decodeJson, encodeJson } from './json-form.ts';
-import { type AvroRecord, type Field, shapeOf } from './shape.ts';
+import { type AvroRecord, type Field, type Shape, shapeOf } from './shape.ts';
 import type { Source } from './topics.ts';
 
 /**
  * What a record's value turned out to be. `error` is one of
- * `null_value`, `empty`, `unknown_format`, `truncated`, `trailing_bytes`, `unknown_schema_id:<id>`,
+ * `null_value`, `empty`, `unknown_format`, `truncated`, `trailing_bytes`, `unknown_schema_id:<id>`, `incompatible_schema:<id>`,
  * `avro:union_index`, `avro:long_range`, `avro:int_range`, `avro:invalid`,
  * `json`, `type:<field>`, `nul:<field>` (U+0000, which Postgres text refuses),
  * `utf8:<field>` (bytes that are not UTF-8, or an escaped surrogate that stands alone),
@@ -31,81 +39,125 @@ export type Decoded<T> =
       schemaId: number | null;
     };
 
-export interface Contract<T> {
-  source: Source;
-  /** The id that `encode` writes. */
-  schemaId: number;
-  /** Name and kind of every field, in the order of the schema. */
-  fields: readonly Pick<Field, 'name' | 'kind'>[];
-  /** Avro in Confluent's wire format. Throws a TypeError for what the schema cannot represent. */
-  encode(event: T): Buffer;
-  encodeJson(event: T): Buffer;
-  /** Never throws. */
+/** One version of a contract's schema, as it is written and for ever read. */
+export interface SchemaVersion {
+  readonly version: number;
+  /** The id that stands for it where there is no registry. A new version takes the next free one. */
+  readonly id: number;
+  readonly schema: AvroRecord;
+}
+
+/** Reads the values of one topic: Avro of every schema it knows, and JSON. Never throws. */
+export interface Reader<T> {
   decode(value: Buffer | null): Decoded<T>;
 }
 
-/** Ids without a registry. A new version takes the next free id; older ones stay readable. */
-export const SCHEMA_IDS = { journeys: 1, calls: 2, members: 3, changes: 4 } as const;
+/** A reader that begins without any schema: ids mean what somebody says they mean, which is a registry. */
+export interface LearningReader<T> extends Reader<T> {
+  /** The id of the schema that must be learned before this value can be read; null where none is missing. */
+  missing(value: Buffer | null): number | null;
+  /** Takes a schema under its id. Returns why it cannot be read as ours, or null; its records are then quarantined. */
+  learn(id: number, schema: unknown): string | null;
+}
+
+export interface Contract<T> extends Reader<T> {
+  readonly source: Source;
+  /** The oldest first. Events are of the newest. */
+  readonly versions: readonly SchemaVersion[];
+  /** The id that `encode` writes. */
+  readonly schemaId: number;
+  /** Name and kind of every field, in the order of the schema. */
+  readonly fields: readonly Pick<Field, 'name' | 'kind'>[];
+  /** Avro in Confluent's wire format, by the newest version. Throws a TypeError for what the schema cannot represent. */
+  encode(event: T): Buffer;
+  encodeJson(event: T): Buffer;
+  /** `encode` by another version, or under the id that a registry gave it. */
+  encoder(o: { version: number; id: number }): (event: T) => Buffer;
+  learningReader(): LearningReader<T>;
+}
+
+export type Readers = { readonly [S in Source]: Reader<EventOf[S]> };
 
 const NOTHING: readonly string[] = Object.freeze([]);
 
-export function createContract<T extends object>(o: {
-  source: Source;
-  reader: Writer;
-  older?: readonly Writer[];
-}): Contract<T> {
-  const shape = shapeOf(o.reader.schema);
-  const avro = new AvroForm({ shape, reader: o.reader, older: o.older ?? [] });
-  const fail = (error: string): Decoded<T> => ({ ok: false, error, event: null, schemaId: null });
+export function createContract<T extends object>(source: Source, versions: readonly SchemaVersion[]): Contract<T> {
+  const newest = versions.at(-1);
+  if (newest === undefined) throw new Error(`the contract of ${source} has no version`);
+  const shape = shapeOf(newest.schema);
+  const avro = new AvroDecoder(newest.schema);
+  for (const { id, schema } of versions) avro.learn(id, schema);
+  const encoder = new AvroEncoder(newest);
   return {
-    source: o.source,
-    schemaId: o.reader.id,
+    source,
+    versions,
+    schemaId: newest.id,
     fields: shape.fields,
-    encode: (event) => avro.encode(event),
+    encode: (event) => encoder.encode(event),
     encodeJson: (event) => encodeJson(shape, event as Record<string, unknown>),
-    decode(value) {
-      if (value === null) return fail('null_value');
-      switch (value[0]) {
-        case undefined:
-          return fail('empty');
-        case 0x00: {
-          const result = avro.decode(value);
-          return (result.ok ? { ...result, emptied: NOTHING } : result) as Decoded<T>;
-        }
-        case 0x7b:
-          return { ...decodeJson(shape, value), schemaId: null } as Decoded<T>;
-        default:
-          return fail('unknown_format');
-      }
+    encoder({ version, id }) {
+      const found = versions.find((one) => one.version === version);
+      if (found === undefined) throw new RangeError(`the contract of ${source} has no version ${version}`);
+      const own = new AvroEncoder({ id, schema: found.schema });
+      return (event) => own.encode(event);
+    },
+    decode: (value) => decode(value, { avro, shape }),
+    learningReader() {
+      const own = new AvroDecoder(newest.schema);
+      return {
+        decode: (value) => decode(value, { avro: own, shape }),
+        missing: (value) => own.missing(value),
+        learn: (id, schema) => own.learn(id, schema),
+      };
     },
   };
 }
 
-function writer(id: number, schema: AvroRecord): Writer {
-  return { id, schema };
+/** What a value is, its first byte tells. */
+function decode<T>(value: Buffer | null, { avro, shape }: { avro: AvroDecoder; shape: Shape }): Decoded<T> {
+  if (value === null) return failed('null_value');
+  switch (value[0]) {
+    case undefined:
+      return failed('empty');
+    case MAGIC: {
+      const result = avro.decode(value);
+      return (result.ok ? { ...result, emptied: NOTHING } : result) as Decoded<T>;
+    }
+    case 0x7b:
+      return { ...decodeJson(shape, value), schemaId: null } as Decoded<T>;
+    default:
+      return failed('unknown_format');
+  }
 }
 
+function failed<T>(error: string): Decoded<T> {
+  return { ok: false, error, event: null, schemaId: null };
+}
+
+/** The table of ids that holds where there is no registry: producers were told, so none is ever given away again. */
 export const contracts: {
-  journeys: Contract<DigitalJourneyEvent>;
-  calls: Contract<CallLog>;
-  members: Contract<MemberProfile>;
+  readonly journeys: Contract<DigitalJourneyEvent>;
+  readonly calls: Contract<CallLog>;
+  readonly members: Contract<MemberProfile>;
 } = {
-  journeys: createContract({ source: 'journeys', reader: writer(SCHEMA_IDS.journeys, digitalJourneyEvent) }),
-  calls: createContract({ source: 'calls', reader: writer(SCHEMA_IDS.calls, callLog) }),
-  members: createContract({ source: 'members', reader: writer(SCHEMA_IDS.members, memberProfile) }),
+  journeys: createContract('journeys', [
+    { version: 1, id: 1, schema: digitalJourneyEventV1 },
+    { version: 2, id: 5, schema: digitalJourneyEventV2 },
+  ]),
+  calls: createContract('calls', [{ version: 1, id: 2, schema: callLogV1 }]),
+  members: createContract('members', [{ version: 1, id: 3, schema: memberProfileV1 }]),
 };
 
-const changeForm = new AvroForm({
-  shape: shapeOf(leakageChange),
-  reader: writer(SCHEMA_IDS.changes, leakageChange),
-});
+const CHANGES_ID = 4;
+const changeEncoder = new AvroEncoder({ id: CHANGES_ID, schema: leakageChangeV1 });
+const changeDecoder = new AvroDecoder(leakageChangeV1);
+changeDecoder.learn(CHANGES_ID, leakageChangeV1);
 
 /** The topic for outsiders: Avro only. */
 export const changes = {
-  schemaId: SCHEMA_IDS.changes,
-  encode: (event: LeakageChange): Buffer => changeForm.encode(event),
+  schemaId: CHANGES_ID,
+  encode: (event: LeakageChange): Buffer => changeEncoder.encode(event),
   decode: (value: Buffer): Decoded<LeakageChange> => {
-    const result = changeForm.decode(value);
+    const result = changeDecoder.decode(value);
     return (result.ok ? { ...result, emptied: NOTHING } : result) as Decoded<LeakageChange>;
   },
 };

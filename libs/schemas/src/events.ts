@@ -14,6 +14,8 @@ export interface DigitalJourneyEvent {
   revision: number;
   deleted: boolean;
   emitted_at: number | null;
+  /** Since version 2. */
+  app_version: string | null;
 }
 
 export interface CallLog {

@@ -1,4 +1,13 @@
-export { type Contract, changes, contracts, type Decoded, SCHEMA_IDS } from './contracts.ts';
+export {
+  type Contract,
+  changes,
+  contracts,
+  type Decoded,
+  type LearningReader,
+  type Reader,
+  type Readers,
+  type SchemaVersion,
+} from './contracts.ts';
 export type {
   CallLog,
   DigitalJourneyEvent,

@@ -25,6 +25,7 @@ export function journey(fields: Partial<DigitalJourneyEvent> = {}): DigitalJourn
     revision: 0,
     deleted: false,
     emitted_at: timestamp,
+    app_version: '7.14.2',
     ...fields,
   };
 }

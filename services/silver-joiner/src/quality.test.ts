@@ -149,7 +149,7 @@ const warned: Readonly<Record<Source, Readonly<Record<string, Buffer>>>> = {
     'S3:late': journeyBytes({ timestamp: NOW - 3_600_001 }),
     'D4:missing_error_code': journeyBytes({ action: 'error' }),
     'D4:unknown_error_code': journeyBytes({ error_code: 'ERR_X' }),
-    'S4:unknown_fields': json('journeys', { app_version: '7.1' }),
+    'S4:unknown_fields': json('journeys', { screen: 'home' }),
   },
   calls: {
     'D3:old': callBytes({ call_timestamp: NOW - 30 * DAY - 1, revision: 1 }),

@@ -83,6 +83,7 @@ export const JOURNEYS: SourceTable<JourneyEvent, 'event_id'> = {
     column('revision', 'int4', (row) => row.revision),
     column('deleted', 'bool', (row) => row.deleted),
     column('emitted_at', 'timestamptz', (row) => row.emitted_at),
+    column('app_version', 'text', (row) => row.app_version),
   ],
   contentNames: [
     'event_id',
@@ -95,6 +96,7 @@ export const JOURNEYS: SourceTable<JourneyEvent, 'event_id'> = {
     'error_code',
     'error_message',
     'deleted',
+    'app_version',
   ],
   contentSql: (t) =>
     contentArray([
@@ -107,6 +109,7 @@ export const JOURNEYS: SourceTable<JourneyEvent, 'event_id'> = {
       `${t}.error_code`,
       `${t}.error_message`,
       text(`${t}.deleted`),
+      `${t}.app_version`,
     ]),
   identity: (row) => row.event_id,
   content: journeyContent,

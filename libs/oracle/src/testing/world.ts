@@ -47,7 +47,7 @@ const tables = {
   journeys: {
     name: 'digital_journeys_raw',
     columns:
-      'event_id, member_id, session_id, "timestamp", journey_type, action, device_type, error_code, error_message, revision, deleted, emitted_at',
+      'event_id, member_id, session_id, "timestamp", journey_type, action, device_type, error_code, error_message, revision, deleted, emitted_at, app_version',
   },
   calls: {
     name: 'call_logs_raw',
@@ -234,9 +234,9 @@ const adoption = [
     from: 'oracle_journey',
     topic: 'leakage.journeys',
     columns: `event_id, event_day, member_id, session_id, "timestamp", journey_type, action, device_type, error_code,
-      error_message, deleted`,
+      error_message, deleted, app_version`,
     values: `identity, floor(extract(epoch from "timestamp") / 86400)::int, member_id, session_id, "timestamp",
-      journey_type, action, device_type, error_code, error_message, deleted`,
+      journey_type, action, device_type, error_code, error_message, deleted, app_version`,
   }),
   cleaned({ table: 'call', from: 'oracle_call', topic: 'leakage.calls', columns: call }),
   cleaned({

@@ -33,6 +33,7 @@ const decoded = {
     revision: 'int4',
     deleted: 'bool',
     emitted_at: 'timestamptz',
+    app_version: 'text',
   } satisfies Record<keyof DigitalJourneyEvent, ColumnType>,
   calls: {
     call_id: 'text',

@@ -224,6 +224,15 @@ export const HANDLE_SIGMA = 0.4724;
 export const SENTIMENT_NU = 8;
 export const AGENTS = 400;
 
+/** Versions of the app that people have on their phones: most follow, some never do. */
+export const APP_VERSIONS: readonly (readonly [string, number])[] = [
+  ['7.14.2', 46],
+  ['7.14.1', 22],
+  ['7.13.0', 17],
+  ['7.9.4', 9],
+  ['6.30.1', 6],
+];
+
 /** Minutes from the failure to the call: lognormal, cut at the window. */
 export const TIME_TO_CALL = { medianMinutes: 10, sigma: 0.6, maxMinutes: 30 } as const;
 

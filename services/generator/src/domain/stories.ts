@@ -35,6 +35,8 @@ export interface Scene {
   agents: number;
   nextSession(letter: string): string;
   nextCall(letter: string): string;
+  /** The version of the app that a session on a mobile device runs in. */
+  appVersion(session: string): string;
 }
 
 /** Who acts. Someone without a profile has no category. */
@@ -67,8 +69,9 @@ function act(
 ): number {
   let at = Math.floor(o.at);
   let last = at;
+  const appVersion = o.device === 'mobile' ? scene.appVersion(o.session) : null;
   for (const step of o.steps) {
-    scene.noise.journey(journeyEvent(scene, { ...o, at, step }));
+    scene.noise.journey(journeyEvent(scene, { ...o, appVersion, at, step }));
     last = at;
     at += 5_000 + scene.random.int(40_000);
   }
@@ -84,7 +87,15 @@ const plain = (action: Step['action']): Step => ({ action, code: null });
 
 function journeyEvent(
   scene: Scene,
-  o: { person: Person; session: string; type: JourneyType; device: string; at: number; step: Step },
+  o: {
+    person: Person;
+    session: string;
+    type: JourneyType;
+    device: string;
+    appVersion: string | null;
+    at: number;
+    step: Step;
+  },
 ): DigitalJourneyEvent {
   return {
     event_id: uuid7(o.at, () => scene.random.uint32()),
@@ -99,6 +110,7 @@ function journeyEvent(
     revision: 0,
     deleted: false,
     emitted_at: null,
+    app_version: o.appVersion,
   };
 }
 

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
+import type { DigitalJourneyEvent } from '@leakage/schemas';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { DAY_MS, dayOfDate, HOUR_MS, MINUTE_MS } from './calendar.ts';
 import type { Emission, TruthCall } from './emission.ts';
 import { DEFAULT_RATES, type Rates } from './noise.ts';
-import { ISSUE_PARAMETERS, PRESETS } from './parameters.ts';
+import { APP_VERSIONS, ISSUE_PARAMETERS, PRESETS } from './parameters.ts';
 import { BEGINNING, streamFrom } from './stream.ts';
 import { type Shape, World } from './world.ts';
 
@@ -273,6 +275,25 @@ describe('determinism', () => {
     const first = JSON.stringify(history(tiny));
     expect(JSON.stringify(history(tiny))).toBe(first);
     expect(JSON.stringify(history({ ...tiny, seed: 43 }))).not.toBe(first);
+  });
+
+  test('the version of the app is drawn beside the world: all else is as it was before there was one', () => {
+    const hash = createHash('sha256');
+    const records = history(tiny);
+    for (const record of records) {
+      const event: Partial<DigitalJourneyEvent> = { ...record.event };
+      delete event.app_version;
+      hash.update(JSON.stringify({ ...record, event }));
+    }
+    // Taken from the last release whose events had no such field.
+    expect(hash.digest('hex')).toBe('2364131f926a86005c0e42b11accd3bfb76d32d2415ac5279d98e93e7c3a6be4');
+    const journeys = records.flatMap((record) => (record.source === 'journeys' ? [record.event] : []));
+    const withApp = journeys.filter(({ app_version }) => app_version !== null);
+    expect(withApp.length).toBeGreaterThan(1_000);
+    expect(withApp).toEqual(journeys.filter(({ device_type }) => device_type === 'mobile'));
+    const versionOf = new Map(withApp.map(({ session_id, app_version }) => [session_id, app_version]));
+    expect(withApp.filter(({ session_id, app_version }) => versionOf.get(session_id) !== app_version)).toEqual([]);
+    expect(new Set(versionOf.values()).size).toBe(APP_VERSIONS.length);
   });
 
   test('other rates of noise do not change the world', () => {

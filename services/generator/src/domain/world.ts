@@ -6,6 +6,7 @@ import { enrollmentDate, languageOf, type Member, planOf, Roster } from './membe
 import { NOISE_SPAN_MS, Noise, type Rates } from './noise.ts';
 import {
   AGENTS,
+  APP_VERSIONS,
   CALL_BEFORE_FAILURE_SHARE,
   CATEGORIES,
   CATEGORY_SHARE,
@@ -176,6 +177,8 @@ export class World {
       agents: this.agents,
       nextSession: numbered((n, letter) => `SES-${letter}-${place}-${n}`),
       nextCall: numbered((n, letter) => `CALL-${letter}-${place}-${n}`),
+      // A stream of its own: the field came later than the world, and shifts nothing in it.
+      appVersion: (session) => new Random(seed, 'app version', session).weighted(APP_VERSIONS),
     };
   }
 

@@ -168,6 +168,7 @@ export function cleanJourney(
     revision: event.revision,
     deleted: event.deleted,
     emitted_at: emittedAt,
+    app_version: cutText(event.app_version),
   };
   return { ok: true, row: { event_id: eventId ?? derivedEventId(facts, context.sha256), ...facts }, warnings };
 }

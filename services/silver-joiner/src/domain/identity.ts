@@ -52,6 +52,7 @@ export function journeyContent(event: Omit<JourneyEvent, 'revision' | 'emitted_a
     event.error_code,
     event.error_message,
     String(event.deleted),
+    event.app_version,
   ];
 }
 

@@ -15,6 +15,7 @@ export interface JourneyEvent {
   readonly revision: number;
   readonly deleted: boolean;
   readonly emitted_at: number;
+  readonly app_version: string | null;
 }
 
 export interface Call {
@@ -45,7 +46,7 @@ export interface Profile {
 }
 
 /** What attribution and outcomes look at: an `error`, `abandon` or `complete` that was not withdrawn. */
-export type DecisiveEvent = Omit<JourneyEvent, 'revision' | 'deleted' | 'emitted_at'>;
+export type DecisiveEvent = Omit<JourneyEvent, 'revision' | 'deleted' | 'emitted_at' | 'app_version'>;
 
 /** What the rule looks at of a call that was not withdrawn. */
 export type LiveCall = Pick<

@@ -114,6 +114,7 @@ export function naiveSilver(records: readonly SentRecord[], rules: NaiveRules): 
       e.error_code,
       e.error_message,
       e.deleted,
+      e.app_version,
     ],
   );
   const calls = truth(

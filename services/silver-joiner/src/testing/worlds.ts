@@ -46,6 +46,7 @@ const journey = fc.record<DigitalJourneyEvent>({
   revision,
   deleted,
   emitted_at,
+  app_version: fc.constantFrom(null, '7.9.0', '7.14.2'),
 });
 const call = fc.record<CallLog>({
   call_id: fc.constantFrom('c1', 'c2', 'c3', 'c4', 'c\uffee', 'c😀'),

@@ -1,71 +1,55 @@
 import { isUtf8 } from 'node:buffer';
-import avsc from 'avsc';
-import { dateOfDays, daysOfDate, isInstantInRange } from './instants.ts';
-import type { AvroRecord, Shape } from './shape.ts';
-
-/** A record schema under the id that stands in the wire format. */
-export interface Writer {
-  id: number;
-  schema: AvroRecord;
-}
+import type avsc from 'avsc';
+import { HEADER_BYTES, MAGIC, typeOf } from './avro-type.ts';
+import { dateOfDays, isInstantInRange } from './instants.ts';
+import { type AvroRecord, type Shape, shapeOf } from './shape.ts';
 
 export type AvroResult =
   | { ok: true; event: Record<string, unknown>; schemaId: number; unknownFields: number }
   | { ok: false; error: string; event: Record<string, unknown> | null; schemaId: number | null };
 
-const MAGIC = 0x00;
-const HEADER_BYTES = 5;
+/**
+ * How many writer schemas one decoder knows at most. Beyond it the one known for longest is forgotten: an id is learned
+ * again when it comes again.
+ */
+const WRITERS_MAX = 250;
+
 const INT_MIN = -(2 ** 31);
 const INT_MAX = 2 ** 31 - 1;
 
 /**
- * Confluent's wire format: 0x00, the writer schema's id as int32, the Avro body.
- * `reader` is what code sees; every writer's records are resolved to it, with one resolver made once per writer.
+ * Reads Confluent's wire format. The reader's schema is what code sees; every writer's records are resolved to it, with one
+ * resolver made once per writer, when its schema is learned.
  */
-export class AvroForm {
+export class AvroDecoder {
+  readonly #schema: AvroRecord;
   readonly #shape: Shape;
   readonly #reader: avsc.Type;
-  readonly #readerId: number;
-  readonly #writers: ReadonlyMap<number, Known>;
-  #scratch = Buffer.alloc(4096);
+  readonly #writers = new Map<number, Writer>();
 
-  constructor(o: { shape: Shape; reader: Writer; older?: readonly Writer[] }) {
-    this.#shape = o.shape;
-    this.#readerId = o.reader.id;
-    this.#reader = typeOf(o.reader.schema);
-    const known = new Set(o.shape.fields.map((field) => field.name));
-    this.#writers = new Map(
-      [o.reader, ...(o.older ?? [])].map((writer) => {
-        const own = writer.id === o.reader.id;
-        const resolver = own ? undefined : this.#reader.createResolver(typeOf(writer.schema));
-        const unknownFields = writer.schema.fields.filter((field) => !known.has(field.name)).length;
-        return [writer.id, { resolver, unknownFields, bytes: bytesReader(o.reader, writer) }];
-      }),
-    );
+  constructor(schema: AvroRecord) {
+    this.#schema = schema;
+    this.#shape = shapeOf(schema);
+    this.#reader = typeOf(schema);
   }
 
-  /** Throws a TypeError for what the schema cannot represent. */
-  encode(event: object): Buffer {
-    const wire = toWire(this.#shape, event as Record<string, unknown>);
-    let end = this.#write(wire);
-    if (end < 0) {
-      this.#scratch = Buffer.alloc((this.#scratch.length - end) * 2);
-      end = this.#write(wire);
-    }
-    this.#scratch[0] = MAGIC;
-    this.#scratch.writeInt32BE(this.#readerId, 1);
-    return Buffer.from(this.#scratch.subarray(0, end));
+  /**
+   * From now on records of this id are read by this schema, or refused where it cannot be resolved to the reader's. Returns
+   * why it cannot, or null.
+   */
+  learn(id: number, schema: unknown): string | null {
+    const writer = this.#writerOf(id, schema);
+    const oldest = this.#writers.keys().next();
+    if (this.#writers.size >= WRITERS_MAX && oldest.done !== true) this.#writers.delete(oldest.value);
+    this.#writers.set(id, writer);
+    return writer.refused?.why ?? null;
   }
 
-  /** The end of what was written to the scratch buffer; negative when it is too small. */
-  #write(wire: Record<string, unknown>): number {
-    try {
-      return this.#reader.encode(wire, this.#scratch, HEADER_BYTES);
-    } catch (error) {
-      throw new TypeError(`${this.#shape.name}: ${error instanceof Error ? error.message : String(error)}`, {
-        cause: error,
-      });
-    }
+  /** The id in a value's header, if it could be a schema's and is not known here. Cheap: it is asked of every record. */
+  missing(value: Buffer | null): number | null {
+    if (value === null || value.length < HEADER_BYTES || value[0] !== MAGIC) return null;
+    const id = value.readInt32BE(1);
+    return id > 0 && !this.#writers.has(id) ? id : null;
   }
 
   decode(value: Buffer): AvroResult {
@@ -73,6 +57,7 @@ export class AvroForm {
     const schemaId = value.readInt32BE(1);
     const writer = this.#writers.get(schemaId);
     if (writer === undefined) return { ok: false, error: `unknown_schema_id:${schemaId}`, event: null, schemaId };
+    if (writer.refused !== null) return { ok: false, error: writer.refused.error, event: null, schemaId };
     let decoded: { value: Record<string, unknown>; offset: number };
     try {
       decoded = this.#reader.decode(value, HEADER_BYTES, writer.resolver);
@@ -89,25 +74,67 @@ export class AvroForm {
     if (problem !== null) return { ok: false, error: problem, event, schemaId };
     return { ok: true, event, schemaId, unknownFields: writer.unknownFields };
   }
+
+  #writerOf(id: number, schema: unknown): Writer {
+    try {
+      const record = recordOf(schema);
+      checkLogicalTypes(this.#schema, record);
+      const type = typeOf(record);
+      // Of the same form: read as it lies there, which is quicker.
+      const resolver = this.#reader.equals(type) ? undefined : this.#reader.createResolver(type);
+      const known = new Set(this.#shape.fields.map((field) => field.name));
+      const unknownFields = record.fields.filter((field) => !known.has(field.name)).length;
+      return { resolver, unknownFields, refused: null, bytes: bytesReader(this.#schema, record) };
+    } catch (error) {
+      // Whatever avsc throws, it speaks of the schema: that of a foreign producer may be anything.
+      const why = error instanceof Error ? error.message : String(error);
+      return { ...REFUSED, refused: { error: `incompatible_schema:${id}`, why } };
+    }
+  }
 }
 
 type Resolver = ReturnType<avsc.Type['createResolver']>;
 
-/** A writer whose records can be read. */
-interface Known {
+/** What is known of a writer: how its records are read, or why they cannot be. */
+interface Writer {
   readonly resolver: Resolver | undefined;
   readonly unknownFields: number;
   /** Reads a record once more, with the bytes of every string. */
   bytes(value: Buffer): Record<string, unknown>;
+  readonly refused: { readonly error: string; readonly why: string } | null;
+}
+
+const REFUSED = { resolver: undefined, unknownFields: 0, bytes: (): Record<string, unknown> => ({}) };
+
+function recordOf(schema: unknown): AvroRecord {
+  const { type, fields } = (schema ?? {}) as Partial<AvroRecord>;
+  if (type !== 'record' || !Array.isArray(fields)) throw new TypeError('it is no Avro record');
+  return schema as AvroRecord;
+}
+
+/** Avro resolves a long to a long, whatever they count: microseconds would be read as milliseconds. */
+function checkLogicalTypes(reader: AvroRecord, writer: AvroRecord): void {
+  for (const field of writer.fields) {
+    const own = reader.fields.find(({ name }) => name === field.name);
+    const [theirs, ours] = [logicalTypeOf(field.type), logicalTypeOf(own?.type)];
+    if (own !== undefined && theirs !== null && theirs !== 'uuid' && theirs !== ours)
+      throw new TypeError(`its field ${field.name} is a ${theirs}, ours is ${ours ?? 'none'}`);
+  }
+}
+
+function logicalTypeOf(type: unknown): string | null {
+  if (Array.isArray(type)) return type.map(logicalTypeOf).find((found) => found !== null) ?? null;
+  const { logicalType } = (type ?? {}) as { logicalType?: unknown };
+  return typeof logicalType === 'string' ? logicalType : null;
 }
 
 /** Decoding replaces what is not UTF-8 by U+FFFD, which a producer may also have sent: only the bytes tell. */
-function bytesReader(reader: Writer, writer: Writer): Known['bytes'] {
+function bytesReader(reader: AvroRecord, writer: AvroRecord): Writer['bytes'] {
   let made: { type: avsc.Type; resolver: Resolver } | null = null;
   return (value) => {
     if (made === null) {
-      const type = typeOf(stringsAsBytes(reader.schema));
-      made = { type, resolver: type.createResolver(typeOf(stringsAsBytes(writer.schema))) };
+      const type = typeOf(stringsAsBytes(reader));
+      made = { type, resolver: type.createResolver(typeOf(stringsAsBytes(writer))) };
     }
     const decoded: { value: Record<string, unknown> } = made.type.decode(value, HEADER_BYTES, made.resolver);
     return decoded.value;
@@ -123,37 +150,11 @@ function stringsAsBytes(schema: AvroRecord): AvroRecord {
   ) as AvroRecord;
 }
 
-function typeOf(schema: AvroRecord): avsc.Type {
-  return avsc.Type.forSchema(schema as unknown as avsc.schema.RecordType, {
-    omitRecordMethods: true,
-    wrapUnions: 'never',
-  });
-}
-
 function shortError(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   if (message.includes('union index')) return 'avro:union_index';
   if (message.includes('precision loss')) return 'avro:long_range';
   return 'avro:invalid';
-}
-
-/** The event with its dates as days; the event itself where it has none. */
-function toWire(shape: Shape, event: Record<string, unknown>): Record<string, unknown> {
-  let wire = event;
-  for (const field of shape.fields) {
-    const value = event[field.name];
-    if (value === null || (field.kind !== 'date' && field.kind !== 'record')) continue;
-    if (wire === event) wire = { ...event };
-    wire[field.name] =
-      field.shape === null ? dateToWire(field.name, value) : toWire(field.shape, value as Record<string, unknown>);
-  }
-  return wire;
-}
-
-function dateToWire(name: string, value: unknown): number {
-  const days = typeof value === 'string' ? daysOfDate(value) : null;
-  if (days === null) throw new TypeError(`${name} is not a date: ${String(value)}`);
-  return days;
 }
 
 /**
