@@ -1,9 +1,13 @@
-import type { Logger } from '@leakage/runtime';
-import kafkajs, { type Admin, Kafka, logLevel, type RetryOptions } from 'kafkajs';
+import { type Logger, RefusedError } from '@leakage/runtime';
+import { type Admin, Kafka, type KafkaConfig, logLevel, type RetryOptions } from 'kafkajs';
+import type { KafkaAccess, KafkaLogin, KafkaTls } from './client-options.ts';
 import { registerCodecs } from './codecs.ts';
 import { messageOf } from './errors.ts';
 import { kafkaLogCreator } from './kafkajs-log.ts';
 import { repairDecoding } from './kafkajs-repairs.ts';
+import { oauthBearer } from './oauth-bearer.ts';
+import { TokenEndpointError, tokenSource } from './oauth-token.ts';
+import { type Attempt, explainRefusals, isLoss, refusalOf } from './refusals.ts';
 
 /** A cluster to talk to. kafkajs stays behind it, so that it can be replaced. */
 export interface KafkaClient {
@@ -11,8 +15,7 @@ export interface KafkaClient {
   readonly brokers: readonly string[];
 }
 
-export interface KafkaClientOptions {
-  readonly brokers: readonly string[];
+export interface KafkaClientOptions extends KafkaAccess {
   readonly clientId: string;
   readonly log: Logger;
 }
@@ -32,33 +35,58 @@ export const adminRetry = { ...clientRetry, retries: 3 } as const satisfies Retr
 const connectionTimeoutMs = 10_000;
 const requestTimeoutMs = 30_000;
 
-const kafkas = new WeakMap<KafkaClient, Kafka>();
+/** What belongs to a client and is nobody's business: it holds secrets. */
+const inner = new WeakMap<KafkaClient, { readonly kafka: Kafka; readonly access: Access }>();
 
-export function createKafkaClient({ brokers, clientId, log }: KafkaClientOptions): KafkaClient {
+type Sasl = NonNullable<KafkaConfig['sasl']> & NonNullable<Attempt['sasl']>;
+interface Access {
+  readonly ssl?: KafkaTls;
+  readonly sasl?: Sasl;
+}
+
+/** From settings: `createKafkaClient({ ...kafkaClientOptions(settings), clientId, log })`. */
+export function createKafkaClient({ brokers, clientId, log, tls, login }: KafkaClientOptions): KafkaClient {
   registerCodecs();
   repairDecoding();
+  explainRefusals();
   silenceTimeoutWarning();
   const client: KafkaClient = { clientId, brokers: [...brokers] };
-  kafkas.set(
-    client,
-    new Kafka({
-      clientId,
-      brokers: [...brokers],
-      connectionTimeout: connectionTimeoutMs,
-      requestTimeout: requestTimeoutMs,
-      retry: { ...clientRetry },
-      logLevel: log.isLevelEnabled('trace') ? logLevel.DEBUG : logLevel.INFO,
-      logCreator: kafkaLogCreator(log),
-    }),
-  );
+  const access: Access = {
+    ...(tls === undefined ? {} : { ssl: { ...tls } }),
+    ...(login === undefined ? {} : { sasl: saslOf(login) }),
+  };
+  const kafka = new Kafka({
+    clientId,
+    brokers: [...brokers],
+    ...access,
+    connectionTimeout: connectionTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    retry: { ...clientRetry },
+    logLevel: log.isLevelEnabled('trace') ? logLevel.DEBUG : logLevel.INFO,
+    logCreator: kafkaLogCreator(log),
+  });
+  inner.set(client, { kafka, access });
   return client;
+}
+
+/** kafkajs logs in again by itself before a session ends, where the broker limits sessions. */
+function saslOf(login: KafkaLogin): Sasl {
+  if (login.mechanism !== 'oauthbearer') return { ...login } as Sasl; // its type wants each mechanism apart
+  const { mechanism, token, extensions } = login;
+  const { clientId } = token;
+  const sasl = { mechanism, clientId, authenticationProvider: oauthBearer(tokenSource(token), extensions) };
+  return sasl;
 }
 
 /** For the files of this lib only. */
 export function kafkaOf(client: KafkaClient): Kafka {
-  const kafka = kafkas.get(client);
-  if (kafka === undefined) throw new Error('this Kafka client was not made by createKafkaClient');
-  return kafka;
+  return innerOf(client).kafka;
+}
+
+function innerOf(client: KafkaClient) {
+  const found = inner.get(client);
+  if (found === undefined) throw new Error('this Kafka client was not made by createKafkaClient');
+  return found;
 }
 
 /** Connects an admin client for the time of `work`. */
@@ -72,38 +100,63 @@ export async function withAdmin<T>(client: KafkaClient, work: (admin: Admin) => 
   }
 }
 
-/** A refused connection, in words that say where and what to do. */
+/** A connection that could not be made, in words that say where, why and what to do. */
 export async function connected(connecting: Promise<void>, client: KafkaClient): Promise<void> {
   try {
     await connecting;
   } catch (error) {
-    throw noAnswer(error, client);
+    throw refusalIn(error) ?? (await noAnswer(error, client));
   }
 }
 
-/** A connection that was lost before the answer came, in the same words; any other error stays as it is. */
+/** A connection that was lost before the answer came, or refused, in the same words; any other error stays as it is. */
 export async function answered<T>(asking: Promise<T>, client: KafkaClient): Promise<T> {
   try {
     return await asking;
   } catch (error) {
-    throw isConnectionLoss(error) ? noAnswer(error, client) : error;
+    throw refusalIn(error) ?? (lossIn(error) === null ? error : await noAnswer(error, client));
   }
 }
 
-function noAnswer(error: unknown, { brokers }: KafkaClient): Error {
+async function noAnswer(error: unknown, client: KafkaClient): Promise<Error> {
+  const endpoint = causeOf(error, (cause) => cause instanceof TokenEndpointError);
+  if (endpoint !== null) return new Error(`Kafka wants a token, and ${messageOf(endpoint)}`, { cause: error });
+  return (await refusedAfterwards(error, client)) ?? silence(error, client);
+}
+
+function silence(error: unknown, { brokers }: KafkaClient): Error {
   return new Error(
     `Kafka does not answer at ${brokers.join(', ')} (${messageOf(error)}): start it, or set KAFKA_BROKERS to where it runs`,
     { cause: error },
   );
 }
 
+/** A listener that wants a login takes the connection of somebody who has none, and closes it at the first question. */
+async function refusedAfterwards(error: unknown, client: KafkaClient): Promise<RefusedError | null> {
+  const loss = lossIn(error);
+  const address = addressOf(loss !== null && 'broker' in loss ? String(loss.broker) : client.brokers[0]);
+  return loss === null || address === null ? null : refusalOf(loss, { ...innerOf(client).access, ...address });
+}
+
+function addressOf(broker: string | undefined): { host: string; port: number } | null {
+  const match = /^\[?(.+?)\]?:(\d+)$/.exec(broker ?? '');
+  return match === null ? null : { host: match[1] ?? '', port: Number(match[2]) };
+}
+
+function refusalIn(error: unknown): RefusedError | null {
+  return causeOf(error, (cause) => cause instanceof RefusedError);
+}
+
+function lossIn(error: unknown): Error | null {
+  return causeOf(error, isLoss);
+}
+
 /** kafkajs wraps what it has tried again in vain. */
-function isConnectionLoss(error: unknown): boolean {
-  return (
-    error instanceof kafkajs.KafkaJSConnectionError ||
-    error instanceof kafkajs.KafkaJSRequestTimeoutError ||
-    (error instanceof kafkajs.KafkaJSNumberOfRetriesExceeded && isConnectionLoss(error.cause))
-  );
+function causeOf<T extends Error>(error: unknown, is: (cause: unknown) => cause is T): T | null {
+  for (let cause = error, depth = 0; cause instanceof Error && depth < 10; cause = cause.cause, depth += 1) {
+    if (is(cause)) return cause;
+  }
+  return null;
 }
 
 let silenced = false;

@@ -1,5 +1,6 @@
 export { type Assignment, assignPartitions, type Subscriber } from './assigner.ts';
 export { createKafkaClient, type KafkaClient, type KafkaClientOptions } from './client.ts';
+export { type KafkaAccess, kafkaClientOptions } from './client-options.ts';
 export { startConsumer } from './consumer.ts';
 export { ConsumerError, LogLostError, LogReplacedError, OtherClusterError, StalledError } from './errors.ts';
 export { startPublisher } from './publisher.ts';

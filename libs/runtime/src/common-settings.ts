@@ -29,11 +29,15 @@ export const databaseSettings = {
     required: true,
     secret: true,
     protocols: ['postgres', 'postgresql'],
-    help: 'Postgres 18 that holds bronze, silver and gold.',
+    help: 'Postgres 18 that holds bronze, silver and gold. TLS by sslmode, sslrootcert, sslcert and sslkey, as psql has them.',
   }),
 };
 
-export const kafkaSettings = {
+export const saslMechanisms = ['plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer'] as const;
+export type SaslMechanism = (typeof saslMechanisms)[number];
+
+/** Which Kafka, how it is known and how we are: see docs/own-clusters.md. What fits together, `kafkaClientOptions` says. */
+export const kafkaConnectionSettings = {
   kafkaBrokers: setting.list({
     env: 'KAFKA_BROKERS',
     required: true,
@@ -41,6 +45,71 @@ export const kafkaSettings = {
     kind: 'a list of host:port, separated by commas',
     help: 'Kafka bootstrap servers.',
   }),
+  kafkaTls: setting.boolean({
+    env: 'KAFKA_TLS',
+    default: false,
+    help: 'Whether to speak TLS to Kafka (its listeners SSL and SASL_SSL).',
+  }),
+  kafkaTlsCaFile: setting.file({
+    env: 'KAFKA_TLS_CA_FILE',
+    help: "PEM file of the authorities that may have signed the brokers' certificates; default: those that Node trusts.",
+  }),
+  kafkaTlsCertFile: setting.file({
+    env: 'KAFKA_TLS_CERT_FILE',
+    help: 'PEM file of our own certificate, for a Kafka that demands one.',
+  }),
+  kafkaTlsKeyFile: setting.file({
+    env: 'KAFKA_TLS_KEY_FILE',
+    help: 'PEM file of the private key of KAFKA_TLS_CERT_FILE.',
+  }),
+  kafkaTlsKeyPassword: setting.string({
+    env: 'KAFKA_TLS_KEY_PASSWORD',
+    secret: true,
+    help: 'Password of KAFKA_TLS_KEY_FILE, if it has one.',
+  }),
+  kafkaTlsServerName: setting.string({
+    env: 'KAFKA_TLS_SERVER_NAME',
+    help: "Name that every broker's certificate must hold; default: the host in its address.",
+  }),
+  kafkaSaslMechanism: setting.choice(saslMechanisms, {
+    env: 'KAFKA_SASL_MECHANISM',
+    help: 'How to log in to Kafka (its listeners SASL_SSL and SASL_PLAINTEXT); default: not at all.',
+  }),
+  kafkaUsername: setting.string({
+    env: 'KAFKA_USERNAME',
+    help: 'User for plain and scram-sha-*; at Confluent the API key.',
+  }),
+  kafkaPassword: setting.string({
+    env: 'KAFKA_PASSWORD',
+    secret: true,
+    help: 'Password for plain and scram-sha-*; at Confluent the API secret.',
+  }),
+  kafkaOauthTokenUrl: setting.url({
+    env: 'KAFKA_OAUTH_TOKEN_URL',
+    protocols: ['https', 'http'],
+    help: 'Token endpoint for oauthbearer (client credentials).',
+  }),
+  kafkaOauthClientId: setting.string({ env: 'KAFKA_OAUTH_CLIENT_ID', help: 'Client for oauthbearer.' }),
+  kafkaOauthClientSecret: setting.string({
+    env: 'KAFKA_OAUTH_CLIENT_SECRET',
+    secret: true,
+    help: 'Secret of KAFKA_OAUTH_CLIENT_ID.',
+  }),
+  kafkaOauthScope: setting.string({
+    env: 'KAFKA_OAUTH_SCOPE',
+    help: 'Scope to ask the token endpoint for, if it wants one.',
+  }),
+  kafkaOauthExtensions: setting.list({
+    env: 'KAFKA_OAUTH_EXTENSIONS',
+    pattern: /^[A-Za-z]+=[\x20-\x7e]+$/,
+    kind: 'a list of name=value, separated by commas',
+    help: 'SASL extensions to send with a token, such as logicalCluster=lkc-1,identityPoolId=pool-2.',
+  }),
+};
+export type KafkaConnectionSettings = SettingsOf<typeof kafkaConnectionSettings>;
+
+export const kafkaSettings = {
+  ...kafkaConnectionSettings,
   topicPrefix: setting.string({
     env: 'TOPIC_PREFIX',
     default: 'leakage',

@@ -42,6 +42,17 @@ test('the file fills in only what is not set', () => {
   expect(env).toMatchObject({ A: 'set', B: 'file', C: 'file' });
 });
 
+test('a password for the Kafka of the file is not for another Kafka', () => {
+  writeFileSync(join(folder, 'env'), 'KAFKA_BROKERS="file:9092"\nKAFKA_PASSWORD="file"\nDATABASE_URL="file"\n');
+  const at = (env: Record<string, string>) => readEnvironment({ LEAKAGE_DATA_DIR: folder, ...env });
+  expect(at({})).toMatchObject({ KAFKA_BROKERS: 'file:9092', KAFKA_PASSWORD: 'file' });
+  expect(at({ KAFKA_BROKERS: 'other:9092' })).toEqual({
+    LEAKAGE_DATA_DIR: folder,
+    KAFKA_BROKERS: 'other:9092',
+    DATABASE_URL: 'file',
+  });
+});
+
 test('no file, no variables; a file that cannot be read is an error that names it', () => {
   expect(readEnvironmentFile(join(folder, 'none'))).toEqual({});
   mkdirSync(join(folder, 'env'));

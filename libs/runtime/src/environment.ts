@@ -18,9 +18,15 @@ export function environmentFile(env: Environment = process.env): string {
   return resolve(dataDirectory(env), 'env');
 }
 
-/** `env`, completed from the local stack's file: a variable that is set is never overruled. */
+/**
+ * `env`, completed from the local stack's file: a variable that is set is never overruled. What the file knows of its
+ * Kafka (TLS, user, password) is not for another one: where `env` says which Kafka is meant, it says all about it.
+ */
 export function readEnvironment(env: Environment = process.env): Environment {
-  return { ...readEnvironmentFile(environmentFile(env)), ...definedOnly(env) };
+  const given = definedOnly(env);
+  const file = Object.entries(readEnvironmentFile(environmentFile(env)));
+  const fits = ([name]: [string, unknown]) => given.KAFKA_BROKERS === undefined || !name.startsWith('KAFKA_');
+  return { ...Object.fromEntries(file.filter(fits)), ...given };
 }
 
 /** The variables of a file of `NAME="value"` lines; none if there is no such file. */

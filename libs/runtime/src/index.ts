@@ -5,9 +5,12 @@ export {
   consumerSettings,
   databaseSettings,
   generationSettings,
+  type KafkaConnectionSettings,
+  kafkaConnectionSettings,
   kafkaSettings,
   type LogLevel,
   logLevels,
+  type SaslMechanism,
   schemaSettings,
   timeZoneSettings,
 } from './common-settings.ts';
@@ -23,7 +26,8 @@ export { type Health, type HealthCheck, type HealthServer, HealthState, startHea
 export { Lifecycle, type Part, type StopReport } from './lifecycle.ts';
 export { createLogger, describeError, type Logger, type LoggerOptions } from './logger.ts';
 export { type Counter, type Gauge, type Histogram, type MetricOptions, Metrics } from './metrics.ts';
-export { runService, type ServiceContext, type ServiceOptions } from './service.ts';
+export { RefusedError } from './refused-error.ts';
+export { type PrepareContext, runService, type ServiceContext, type ServiceOptions } from './service.ts';
 export {
   loadSettings,
   optional,
@@ -36,6 +40,8 @@ export {
   settingRows,
   settingsHelp,
   settingsSet,
+  settingsText,
   withoutPassword,
 } from './settings.ts';
 export { type Clock, DeadlineError, type RetryOptions, retry, sleep, systemClock, withDeadline } from './timing.ts';
+export { readTlsFiles, type TlsFiles, type TlsMaterial, tlsFault, tlsRefusal } from './tls.ts';

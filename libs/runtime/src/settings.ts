@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { type Environment, readEnvironment } from './environment.ts';
 
 /** One environment variable: its type, default and sentence, declared once and used for loading, help and documents. */
@@ -169,19 +170,25 @@ const url = declare<string, { readonly protocols: readonly string[] }>(({ protoc
   };
 });
 
+/** A path is made absolute at once: it goes on to processes that work in another folder. */
+const file = declare<string, unknown>(() => ({
+  kind: 'the path of a file',
+  parse: (text) => ok(resolve(text)),
+}));
+
 function choice<const V extends string>(values: readonly V[], options: Given<NoInfer<V>>): Setting<V>;
 function choice<const V extends string>(values: readonly V[], options: Absent): Setting<V | undefined>;
 function choice<const V extends string>(values: readonly V[], options: Given<V> | Absent): Setting<V | undefined> {
   const kind = `one of ${values.join(', ')}`;
   const parse = (text: string): Parsed<V> => {
-    const found = values.find((value) => value === text);
+    const found = values.find((value) => value === text.toLowerCase());
     return found === undefined ? bad(`must be ${kind}`) : ok(found);
   };
   return build<V>(options, { kind, parse });
 }
 
 /** The kinds of settings. Without `default` and `required: true` a setting may be undefined. */
-export const setting = { string, integer, decimal, boolean, choice, url, list };
+export const setting = { string, integer, decimal, boolean, choice, url, list, file };
 
 /** The same variable where a program can do without it. */
 export function optional<T>(one: Setting<T>): Setting<T | undefined> {
@@ -240,6 +247,17 @@ export function settingsHelp<S>(spec: Spec<S>): string {
         `  ${row.env}  (${row.kind}; ${row.default === 'required' ? row.default : `default: ${row.default}`})\n      ${row.help}`,
     )
     .join('\n');
+}
+
+/** What `loadSettings` would read to give these settings again; those that are at their default are left out. */
+export function settingsText<S>(spec: Spec<S>, settings: S): Record<string, string> {
+  const texts = keysOf(spec).map((key): [string, string | undefined] => {
+    const { env, defaultText } = spec[key];
+    const value = settings[key];
+    const text = value === undefined ? undefined : Array.isArray(value) ? value.join(',') : String(value);
+    return [env, text === defaultText ? undefined : text];
+  });
+  return Object.fromEntries(texts.filter((pair): pair is [string, string] => pair[1] !== undefined));
 }
 
 /** A URL that may be shown: without the password. */

@@ -1,4 +1,4 @@
-import { createKafkaClient, topicOffsets } from '@leakage/kafka';
+import { createKafkaClient, type KafkaAccess, topicOffsets } from '@leakage/kafka';
 import { type Logger, withDeadline } from '@leakage/runtime';
 import type { PartitionEnd } from './domain/lag.ts';
 
@@ -10,11 +10,11 @@ const waitMs = 4_000;
 
 /** Asks Kafka at most once a second however many ask us; somebody who waits gets null after four seconds, not an error. */
 export function topicEnds(o: {
-  readonly brokers: readonly string[];
+  readonly access: KafkaAccess;
   readonly topics: readonly string[];
   readonly log: Logger;
 }): TopicEnds {
-  const client = createKafkaClient({ brokers: o.brokers, clientId: 'leakage-api', log: o.log });
+  const client = createKafkaClient({ ...o.access, clientId: 'leakage-api', log: o.log });
   return shared(() => topicOffsets(client, o.topics), o.log);
 }
 

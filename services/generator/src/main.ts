@@ -1,6 +1,13 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { createKafkaClient, ensureTopics, type KafkaClient, startPublisher, topicOffsets } from '@leakage/kafka';
+import {
+  createKafkaClient,
+  ensureTopics,
+  type KafkaClient,
+  kafkaClientOptions,
+  startPublisher,
+  topicOffsets,
+} from '@leakage/kafka';
 import { dataDirectory, runService, type ServiceContext, SettingsError, systemClock } from '@leakage/runtime';
 import { topicTable } from '@leakage/schemas';
 import { writeAgents } from './agents-file.ts';
@@ -25,13 +32,14 @@ await runService<GeneratorSettings>({
 async function start(ctx: ServiceContext<GeneratorSettings>): Promise<void> {
   const { settings: s, log, metrics, health } = ctx;
   health.setReady('topics', false, 'starting');
+  const access = kafkaClientOptions(s); // before anything is done: it may refuse the settings
   const folder = resolve(s.outputPath ?? join(dataDirectory(), 'generator'));
   await mkdir(folder, { recursive: true });
   const clock = systemClock;
   const state = await readState(folder);
   const world = createWorld(s, state, clock.now());
 
-  const kafka = createKafkaClient({ brokers: [...s.kafkaBrokers], clientId: 'generator', log });
+  const kafka = createKafkaClient({ ...access, clientId: 'generator', log });
   const { created, differences: unlike } = await ensureTopics(kafka, topicTable(s.topicPrefix));
   if (created.length > 0) log.info({ created }, 'topics created');
   for (const difference of unlike) log.warn(difference);
