@@ -1,3 +1,4 @@
+import { type KafkaAccess, kafkaClientOptions } from '@leakage/kafka';
 import { createPool, migrate, migrateOps, type Pool, waitForRelation } from '@leakage/postgres';
 import { dataDirectory, runService, type ServiceContext } from '@leakage/runtime';
 import { topicTable } from '@leakage/schemas';
@@ -17,6 +18,7 @@ await runService<Settings>({
   settings,
   start: async (context) => {
     const { settings: its, log } = context;
+    const access = kafkaClientOptions(its); // before anything is done: it may refuse the settings
     const views = 'views of gold';
     context.health.setReady(views, false, 'starting');
     await migrateOps({ url: its.databaseUrl, log });
@@ -29,7 +31,7 @@ await runService<Settings>({
     const pool = context.own(
       createPool({ url: its.databaseUrl, applicationName: 'leakage-api', max: 8, statementTimeoutMs: 12_000, log }),
     );
-    await listen(context, pool);
+    await listen(context, { pool, access });
     // It listens already, so that a person who is early is told what it waits for.
     for (const { table } of [...resources, { table: 'journey_timeline' }]) {
       await waitForRelation(pool, `${its.goldSchema}.${table}`, context);
@@ -40,7 +42,7 @@ await runService<Settings>({
 
 async function listen(
   { settings: its, log, metrics, health, own }: ServiceContext<Settings>,
-  pool: Pool,
+  { pool, access }: { readonly pool: Pool; readonly access: KafkaAccess },
 ): Promise<void> {
   const topics = topicTable(its.topicPrefix).map((topic) => topic.name);
   const app = await createApp({
@@ -51,7 +53,7 @@ async function listen(
     audit: auditStore(pool),
     pseudonyms: pseudonyms(its.pseudonymKey ?? keyOfFolder(dataDirectory())),
     pipeline: pipelineStore(pool),
-    topicEnds: topicEnds({ brokers: its.kafkaBrokers, topics, log }),
+    topicEnds: topicEnds({ access, topics, log }),
     topics,
   });
   const address = await app.listen({ host: its.apiHost, port: its.apiPort, listenTextResolver: () => 'listening' });

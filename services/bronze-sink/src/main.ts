@@ -1,4 +1,4 @@
-import { createKafkaClient, ensureTopics, startConsumer } from '@leakage/kafka';
+import { createKafkaClient, ensureTopics, kafkaClientOptions, startConsumer } from '@leakage/kafka';
 import { createPool, migrate, migrateOps, positionStore, Session } from '@leakage/postgres';
 import { runService, type ServiceContext } from '@leakage/runtime';
 import { topicTable } from '@leakage/schemas';
@@ -20,6 +20,7 @@ async function start(ctx: ServiceContext<BronzeSettings>): Promise<void> {
   const { databaseUrl: url, bronzeSchema: schema, topicPrefix } = s;
   const applicationName = 'bronze-sink';
   health.setReady('consumer', false, 'starting');
+  const access = kafkaClientOptions(s); // before anything is done: it may refuse the settings
 
   await migrateOps({ url, log });
   await migrate({ url, schemas: [schema], directory: new URL('../migrations/', import.meta.url), log });
@@ -28,7 +29,7 @@ async function start(ctx: ServiceContext<BronzeSettings>): Promise<void> {
   const keeperPool = ctx.own(createPool({ url, applicationName: `${applicationName} partitions`, ...keeping, log }));
   ctx.own(await startPartitionKeeper({ pool: keeperPool, schema, log, health }));
 
-  const kafka = createKafkaClient({ brokers: [...s.kafkaBrokers], clientId: applicationName, log });
+  const kafka = createKafkaClient({ ...access, clientId: applicationName, log });
   const topics = topicTable(topicPrefix);
   const { created, differences } = await ensureTopics(kafka, topics);
   if (created.length > 0) log.info({ created }, 'topics created');

@@ -1,4 +1,4 @@
-import { createKafkaClient, ensureTopics, startConsumer } from '@leakage/kafka';
+import { createKafkaClient, ensureTopics, kafkaClientOptions, startConsumer } from '@leakage/kafka';
 import {
   createPool,
   indexedPlansOnly,
@@ -34,6 +34,7 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
   const schema = `${s.silverSchema}_${id}`;
   const pipeline = `silver_${id}`;
   health.setReady('consumer', false, 'starting');
+  const access = kafkaClientOptions(s); // before anything is done: it may refuse the settings
 
   const rules = rulesOf(s);
   await migrateOps({ url, log });
@@ -42,7 +43,7 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
   const generation = await openGeneration(pool, id, { rules, explicit: explicitRules(rules) });
   await publishViews(pool, s.silverSchema, id);
 
-  const kafka = createKafkaClient({ brokers: s.kafkaBrokers, clientId: applicationName, log });
+  const kafka = createKafkaClient({ ...access, clientId: applicationName, log });
   const topics = topicTable(topicPrefix);
   const { created, differences } = await ensureTopics(kafka, topics);
   if (created.length > 0) log.info({ created }, 'topics created');
