@@ -1,4 +1,4 @@
-import { createKafkaClient, type KafkaClient } from '@leakage/kafka';
+import { createKafkaClient, type KafkaAccess, type KafkaClient, kafkaClientOptions } from '@leakage/kafka';
 import { createPool, type Pool } from '@leakage/postgres';
 import {
   createLogger,
@@ -23,17 +23,20 @@ export function databaseUrl(environment: Environment = readEnvironment()): strin
   return environment.DATABASE_URL ?? nowhere('DATABASE_URL');
 }
 
-/** The brokers and the topic prefix: KAFKA_BROKERS and TOPIC_PREFIX, else what `leakage up` wrote, else the default prefix. */
-export function kafkaAddress(environment: Environment = readEnvironment()): { brokers: string[]; topicPrefix: string } {
+/** Kafka and the topic prefix: what KAFKA_BROKERS and TOPIC_PREFIX say, else what `leakage up` wrote, else the default prefix. */
+export function kafkaAddress(environment: Environment = readEnvironment()): {
+  access: KafkaAccess;
+  topicPrefix: string;
+} {
   if (environment.KAFKA_BROKERS === undefined) nowhere('KAFKA_BROKERS');
-  const { kafkaBrokers, topicPrefix } = loadSettings(kafkaSettings, environment);
-  return { brokers: [...kafkaBrokers], topicPrefix };
+  const settings = loadSettings(kafkaSettings, environment);
+  return { access: kafkaClientOptions(settings), topicPrefix: settings.topicPrefix };
 }
 
 export function connectKafka(command: string): { kafka: KafkaClient; topicPrefix: string } {
-  const { brokers, topicPrefix } = kafkaAddress();
+  const { access, topicPrefix } = kafkaAddress();
   return {
-    kafka: createKafkaClient({ brokers, clientId: `leakage-${command}`, log: quietLogger(command) }),
+    kafka: createKafkaClient({ ...access, clientId: `leakage-${command}`, log: quietLogger(command) }),
     topicPrefix,
   };
 }

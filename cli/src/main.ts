@@ -1,4 +1,4 @@
-import { SettingsError } from '@leakage/runtime';
+import { RefusedError, SettingsError } from '@leakage/runtime';
 import { Command, CommanderError } from 'commander';
 import { Problem } from '../local/index.ts';
 import { CommandError } from './command-error.ts';
@@ -6,11 +6,12 @@ import * as compareNaive from './commands/compare-naive.ts';
 import * as doctor from './commands/doctor.ts';
 import * as generate from './commands/generate.ts';
 import * as importFiles from './commands/import.ts';
+import * as init from './commands/init.ts';
 import * as status from './commands/status.ts';
 import * as up from './commands/up.ts';
 import * as verify from './commands/verify.ts';
 
-const commands = [up, status, verify, compareNaive, importFiles, generate, doctor];
+const commands = [up, init, status, verify, compareNaive, importFiles, generate, doctor];
 
 /** Runs one command; the exit code is 0 done, 1 failed, 2 wrong usage, 3 a check says no. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -46,7 +47,7 @@ function report(error: unknown): number {
     for (const problem of error.problems) process.stderr.write(`${problem}\n`);
     return 2;
   }
-  const expected = error instanceof CommandError || error instanceof Problem;
+  const expected = error instanceof CommandError || error instanceof Problem || error instanceof RefusedError;
   const detailed = process.env.LOG_LEVEL === 'debug' || process.env.LOG_LEVEL === 'trace' || !expected;
   process.stderr.write(`${detailed && error instanceof Error ? error.stack : reasonOf(error)}\n`);
   return error instanceof CommandError ? error.exitCode : 1;

@@ -1,6 +1,13 @@
-import { createKafkaClient, ensureTopics } from '@leakage/kafka';
+import { createKafkaClient, ensureTopics, kafkaClientOptions } from '@leakage/kafka';
 import { createPool } from '@leakage/postgres';
-import { type Environment, withoutPassword } from '@leakage/runtime';
+import {
+  type Environment,
+  kafkaConnectionSettings,
+  loadSettings,
+  RefusedError,
+  SettingsError,
+  withoutPassword,
+} from '@leakage/runtime';
 import { quietLogger } from '../connect.ts';
 import { answersAt } from '../probe.ts';
 import { type Check, no, note, ok } from './check.ts';
@@ -18,14 +25,15 @@ const oldestVersion = 18;
 /** Whether what the addresses lead to answers; addresses of our own servers count only while these run. */
 export async function connectionChecks(environment: Environment, situation: Situation): Promise<Check[]> {
   const checks: Check[] = [];
-  if (situation.running || !situation.ownKafka) checks.push(await kafka(environment.KAFKA_BROKERS));
+  if (situation.running || !situation.ownKafka) checks.push(await kafka(environment));
   if (situation.running || !situation.ownPostgres) checks.push(await postgres(environment.DATABASE_URL));
   if (checks.length === 0) checks.push(ok('connections', 'not running: npm start brings its own Kafka and Postgres'));
   return checks;
 }
 
-async function kafka(brokers: string | undefined): Promise<Check> {
+async function kafka(environment: Environment): Promise<Check> {
   const name = 'Kafka';
+  const { KAFKA_BROKERS: brokers } = environment;
   if (brokers === undefined)
     return note(name, 'running, but no address was written yet', 'Try again in a few seconds.');
   const list = brokers.split(',').map((broker) => broker.trim());
@@ -33,13 +41,11 @@ async function kafka(brokers: string | undefined): Promise<Check> {
   const answers = await Promise.all(list.map((broker) => answersAt(`kafka://${broker}`)));
   if (!answers.includes(true)) return no(name, `nothing listens at ${brokers}`, remedy);
   try {
-    await ensureTopics(
-      createKafkaClient({ brokers: list, clientId: 'leakage-doctor', log: quietLogger('doctor') }),
-      [],
-    );
+    const access = kafkaClientOptions(loadSettings(kafkaConnectionSettings, environment));
+    await ensureTopics(createKafkaClient({ ...access, clientId: 'leakage-doctor', log: quietLogger('doctor') }), []);
     return ok(name, `answers at ${brokers}`);
   } catch (error) {
-    return no(name, messageOf(error), remedy);
+    return refused(name, error) ?? no(name, messageOf(error), remedy);
   }
 }
 
@@ -56,7 +62,7 @@ async function postgres(url: string | undefined): Promise<Check> {
     );
     return describe(rows[0] ?? { version: 0, database: '' }, where);
   } catch (error) {
-    return no(name, `${where}: ${messageOf(error)}`, remedy);
+    return refused(name, error) ?? no(name, `${where}: ${messageOf(error)}`, remedy);
   } finally {
     await pool.stop();
   }
@@ -80,6 +86,15 @@ function describe({ version, database }: { version: number; database: string }, 
   }
   return ok(name, `version ${version} at ${where}`);
 }
+
+/** What a server refuses, and what the settings cannot mean, has a remedy of its own. */
+function refused(name: string, error: unknown): Check | null {
+  if (error instanceof RefusedError) return no(name, error.what, sentence(error.remedy));
+  if (error instanceof SettingsError) return no(name, error.problems.join('; '), 'See docs/own-clusters.md.');
+  return null;
+}
+
+const sentence = (text: string): string => `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`;
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message || error.name : String(error);

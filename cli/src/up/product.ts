@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createKafkaClient, ensureTopics, type KafkaClient } from '@leakage/kafka';
+import { createKafkaClient, ensureTopics, type KafkaClient, kafkaClientOptions } from '@leakage/kafka';
 import { createPool, type Pool } from '@leakage/postgres';
 import { formatEnvironmentFile, type Logger } from '@leakage/runtime';
 import { topicTable } from '@leakage/schemas';
@@ -13,7 +13,7 @@ import type { Interruption } from './interruption.ts';
 import { isCaughtUp, type Progress, readProgress } from './progress.ts';
 import { progressLine, type Screen } from './screen.ts';
 import { historySent, type RunningService, startGenerator, startPipeline, waitUntilReady } from './services.ts';
-import { passedOnSettings, type UpSettings } from './settings.ts';
+import { kafkaEnvironment, passedOnSettings, type UpSettings } from './settings.ts';
 import { summary } from './summary.ts';
 
 export interface ProductOptions {
@@ -93,7 +93,8 @@ export async function runProduct(o: ProductOptions): Promise<string | null> {
 }
 
 function connectTo(stack: LocalStack, settings: UpSettings, log: Logger) {
-  const kafka = createKafkaClient({ brokers: stack.brokers.split(','), clientId: 'leakage-up', log });
+  const access = kafkaClientOptions({ ...settings, kafkaBrokers: stack.brokers.split(',') });
+  const kafka = createKafkaClient({ ...access, clientId: 'leakage-up', log });
   return { kafka, topics: topicTable(settings.topicPrefix).map((topic) => topic.name) };
 }
 
@@ -119,7 +120,7 @@ async function run(p: Product): Promise<void> {
 
 /** Servers that are not ours may not be there at all, or too old: better one sentence now than five services that crash. */
 async function checkGiven({ stack, settings, screen }: Product): Promise<void> {
-  const addresses = { KAFKA_BROKERS: stack.brokers, DATABASE_URL: stack.databaseUrl };
+  const addresses = { ...kafkaEnvironment(settings, stack.brokers), DATABASE_URL: stack.databaseUrl };
   const own = { ownKafka: !settings.kafkaBrokers, ownPostgres: !settings.databaseUrl };
   const checks = await connectionChecks(addresses, { running: false, ...own });
   for (const { name, state, found, remedy } of checks) {
@@ -128,9 +129,10 @@ async function checkGiven({ stack, settings, screen }: Product): Promise<void> {
   }
 }
 
-function environmentText({ stack }: Product): string {
+/** With passwords, as long as the product runs: only its owner may read the file. */
+function environmentText({ stack, settings }: Product): string {
   return formatEnvironmentFile({
-    KAFKA_BROKERS: stack.brokers,
+    ...kafkaEnvironment(settings, stack.brokers),
     DATABASE_URL: stack.databaseUrl,
     ...passedOnSettings(),
   });
@@ -151,7 +153,7 @@ async function chooseApiUrl({ apiHost, apiPort }: UpSettings, screen: Screen): P
 async function startServices(p: Product): Promise<RunningService | undefined> {
   const env = {
     ...process.env,
-    KAFKA_BROKERS: p.stack.brokers,
+    ...kafkaEnvironment(p.settings, p.stack.brokers),
     DATABASE_URL: p.stack.databaseUrl,
     LEAKAGE_DATA_DIR: p.stack.folder.path,
     API_PORT: new URL(p.apiUrl).port,

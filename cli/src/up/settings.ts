@@ -1,15 +1,23 @@
+import { kafkaClientOptions } from '@leakage/kafka';
 import {
   apiSettings,
   databaseSettings,
+  type Environment,
+  kafkaConnectionSettings,
   kafkaSettings,
   loadSettings,
   optional,
+  SettingsError,
   type SettingsOf,
   schemaSettings,
+  settingsSet,
+  settingsText,
 } from '@leakage/runtime';
 
+const { kafkaBrokers, ...howToConnect } = kafkaConnectionSettings;
 const spec = {
-  kafkaBrokers: optional(kafkaSettings.kafkaBrokers),
+  kafkaBrokers: optional(kafkaBrokers),
+  ...howToConnect,
   databaseUrl: optional(databaseSettings.databaseUrl),
   topicPrefix: kafkaSettings.topicPrefix,
   goldSchema: schemaSettings.goldSchema,
@@ -19,8 +27,22 @@ const spec = {
 export type UpSettings = SettingsOf<typeof spec>;
 
 /** From the environment alone: the file in the data folder holds the addresses of an earlier start, which may be over. */
-export function loadUpSettings(): UpSettings {
-  return loadSettings(spec, process.env);
+export function loadUpSettings(env: Environment = process.env): UpSettings {
+  const settings = loadSettings(spec, env);
+  if (settings.kafkaBrokers !== undefined) {
+    kafkaClientOptions({ ...settings, kafkaBrokers: settings.kafkaBrokers });
+    return settings;
+  }
+  const useless = [...settingsSet(howToConnect, env)];
+  if (useless.length === 0) return settings;
+  throw new SettingsError([
+    `${useless.join(', ')} ${useless.length === 1 ? 'belongs' : 'belong'} to a Kafka of yours, but KAFKA_BROKERS is not set: set it, or unset the other`,
+  ]);
+}
+
+/** How to connect to the Kafka at these addresses, as variables: whatever the working directory, and with its secrets. */
+export function kafkaEnvironment(settings: UpSettings, brokers: string): Record<string, string> {
+  return { KAFKA_BROKERS: brokers, ...settingsText(howToConnect, settings) };
 }
 
 /** Those that tell another command where to look; `up` passes them on when somebody has set them. */

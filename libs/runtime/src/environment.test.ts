@@ -27,6 +27,7 @@ test('what is written is read back exactly', () => {
     DATABASE_URL: "postgres://me:p%23'w@127.0.0.1:5432/main?a=b#c",
     KAFKA_BROKERS: '127.0.0.1:9092',
     ODD: 'say "hi" # not a comment',
+    PASSWORD: 'p$HOME`id`\\n',
   };
   writeFileSync(join(folder, 'env'), formatEnvironmentFile(values));
   expect(readEnvironmentFile(join(folder, 'env'))).toEqual(values);

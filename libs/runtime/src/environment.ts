@@ -47,7 +47,8 @@ export function formatEnvironmentFile(values: Readonly<Record<string, string>>):
     .map(([name, value]) => {
       if (value.includes('\n') || (value.includes('"') && value.includes("'")))
         throw new Error(`${name} cannot be written to an env file`);
-      const quote = value.includes('"') ? "'" : '"';
+      // In single quotes nothing has a meaning, neither for a shell nor for Node; not every value can stand in them.
+      const quote = /["$`\\]/.test(value) && !value.includes("'") ? "'" : '"';
       return `${name}=${quote}${value}${quote}\n`;
     })
     .join('');

@@ -250,7 +250,7 @@ export function settingsHelp<S>(spec: Spec<S>): string {
 }
 
 /** What `loadSettings` would read to give these settings again; those that are at their default are left out. */
-export function settingsText<S>(spec: Spec<S>, settings: S): Record<string, string> {
+export function settingsText<S>(spec: Spec<S>, settings: NoInfer<S>): Record<string, string> {
   const texts = keysOf(spec).map((key): [string, string | undefined] => {
     const { env, defaultText } = spec[key];
     const value = settings[key];
