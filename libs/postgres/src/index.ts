@@ -1,3 +1,4 @@
+export { readAddress, withAbsolutePaths } from './address.ts';
 export type { Connection, Guards, QueryAnswer, Queryable } from './connection.ts';
 export { CopyEncoder, type CopyType } from './copy-encoder.ts';
 export type { CopySource } from './copy-in.ts';

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import type { Logger } from '@leakage/runtime';
 import { runner } from 'node-pg-migrate';
 import pg from 'pg';
+import { type DatabaseAddress, readAddress } from './address.ts';
 import { clientConfig, connectPatiently, defaultGuards, sessionSettings } from './connection.ts';
 
 export interface MigrateOptions {
@@ -23,7 +24,7 @@ const guards = { ...defaultGuards, statementTimeoutMs: STATEMENT_MS, lockTimeout
 /** Brings a schema to its newest form; all or nothing. Several processes may do so at once: they take turns. */
 export async function migrate(o: MigrateOptions): Promise<void> {
   for (const schema of o.schemas) assertIdentifier(schema);
-  const client = await connectPatiently(() => openClient(o.url), { url: o.url, log: o.log });
+  const client = await connectPatiently(openClient, { address: readAddress(o.url), log: o.log });
   try {
     await client.query(sessionSettings(guards));
     await client.query('select pg_advisory_lock($1)', [LOCK_KEY]);
@@ -58,8 +59,8 @@ export async function migrateOps(o: { url: string; log: Logger }): Promise<void>
   await migrate({ ...o, schemas: ['ops'], directory: new URL('../migrations/', import.meta.url) });
 }
 
-async function openClient(url: string): Promise<pg.Client> {
-  const client = new pg.Client(clientConfig({ url, applicationName: 'leakage-migrate', guards }));
+async function openClient(address: DatabaseAddress): Promise<pg.Client> {
+  const client = new pg.Client(clientConfig({ address, applicationName: 'leakage-migrate', guards }));
   try {
     await client.connect();
   } catch (error) {
