@@ -104,6 +104,7 @@ module.exports = {
     },
     library('kafka', ['runtime', 'schemas']),
     library('postgres', ['runtime']),
+    library('registry', ['runtime', 'schemas']),
     library('runtime', []),
     library('schemas', []),
     library('statistics', []),

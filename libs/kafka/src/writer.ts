@@ -120,8 +120,9 @@ export class Writer<P> {
       return await within(prepared, this.#o.limits.applyMs, 'preparing a batch');
     } catch (error) {
       if (error instanceof StalledError) throw error;
+      const defect = error instanceof Error && programmingErrors.has(error.name);
       throw new ConsumerError(
-        `a batch could not be prepared: ${messageOf(error)}; that is a defect of the stage, the cause says where`,
+        `a batch could not be prepared: ${messageOf(error)}${defect ? '; that is a defect of the stage, the cause says where' : ''}`,
         { cause: error },
       );
     }

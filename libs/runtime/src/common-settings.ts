@@ -131,6 +131,39 @@ export const consumerSettings = {
   }),
 };
 
+/** A schema registry with Confluent's REST interface. Without one, schemas have the ids of a fixed table. */
+export const registrySettings = {
+  schemaRegistryUrl: setting.url({
+    env: 'SCHEMA_REGISTRY_URL',
+    secret: true,
+    protocols: ['http', 'https'],
+    help: "Schema registry that gives Avro schemas their ids, with user and password if it wants them; default: none, and this program's own ids.",
+  }),
+};
+
+/** For a service that reads what others have written. */
+export const registryReaderSettings = {
+  ...registrySettings,
+  schemaRegistryWaitSeconds: setting.integer({
+    env: 'SCHEMA_REGISTRY_WAIT_SECONDS',
+    default: 60,
+    min: 1,
+    // Below what the consumer gives one batch to be prepared (300 s).
+    max: 240,
+    help: 'How long records of a schema that is not known yet wait for a registry that does not answer, before the process ends.',
+  }),
+};
+
+/** For a program that writes. */
+export const registryWriterSettings = {
+  ...registrySettings,
+  schemaRegistryRegister: setting.boolean({
+    env: 'SCHEMA_REGISTRY_REGISTER',
+    default: false,
+    help: 'Whether a schema of ours that the registry lacks is registered at the start; else the start fails and says which.',
+  }),
+};
+
 const schemaName = { pattern: /^[a-z_][a-z0-9_]{0,50}$/, kind: 'a lower-case SQL name' };
 
 export const schemaSettings = {

@@ -12,6 +12,7 @@ export {
   sampleMemory,
 } from './memory.ts';
 export { type Cut, type PostgresProxy, startPostgresProxy } from './postgres-proxy.ts';
+export { type Outage, type RegistryOptions, startTestRegistry, type TestRegistry } from './registry-server.ts';
 export type { ServiceName } from './service-name.ts';
 export { freePort, type ServiceProcess, startServiceProcess, type Tampering } from './service-process.ts';
 export { freshDatabase, freshPrefix, type TestDatabase, type TestStack, testStack } from './stack.ts';
