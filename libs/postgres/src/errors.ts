@@ -33,6 +33,17 @@ export class RolledBackError extends Error {
   }
 }
 
+/** The database wants something done that only its owner may do. Starting again helps once somebody has done it. */
+export class OwnerNeededError extends Error {
+  constructor(what: string, options?: ErrorOptions) {
+    super(`${what}: run "leakage init" with the DATABASE_URL of the owner`, options);
+    this.name = 'OwnerNeededError';
+  }
+}
+
+/** SQLSTATE of whatever a login may not do. */
+export const insufficientPrivilege = '42501';
+
 /** The five characters by which Postgres names an error, or null when the error did not come from the server. */
 export function sqlState(error: unknown): string | null {
   if (!(error instanceof Error) || !('code' in error) || !('severity' in error)) return null;

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Queryable } from './connection.ts';
+import { insufficientPrivilege, OwnerNeededError, sqlState } from './errors.ts';
 import { assertIdentifier } from './migrate.ts';
 import type { Pool } from './pool.ts';
 import { inTransaction } from './transaction.ts';
@@ -54,9 +55,27 @@ const SELECT = 'select id, state, rules, rules_hash from ops.generation where id
 
 /**
  * The stored generation, created with these rules and its shard rows when it does not exist: active if no other one is,
- * else building. The caller compares `rulesHash` with its own and stops when they differ (it must not mix rules).
+ * else building. The caller compares `rulesHash` with its own and stops when they differ (it must not mix rules). Throws
+ * OwnerNeededError when it does not exist and this login may not create it.
  */
 export async function ensureGeneration(
+  pool: Pool,
+  id: number,
+  wanted: { rules: Rules; rulesVersion: number; shards: number },
+): Promise<Generation> {
+  const there = await loadGeneration(pool, id);
+  if (there !== null) return there;
+  try {
+    return await createGeneration(pool, id, wanted);
+  } catch (error) {
+    if (sqlState(error) !== insufficientPrivilege) throw error;
+    throw new OwnerNeededError(`generation ${id} (GENERATION) does not exist, and this login may not create it`, {
+      cause: error,
+    });
+  }
+}
+
+async function createGeneration(
   pool: Pool,
   id: number,
   wanted: { rules: Rules; rulesVersion: number; shards: number },
@@ -147,8 +166,16 @@ export async function lockShards(tx: Queryable, generation: number, shards: read
  */
 export async function publishViews(pool: Pool, layer: string, generation: number): Promise<boolean> {
   assertIdentifier(layer);
-  const { rows } = await inTransaction(pool, (tx) =>
-    tx.query<{ published: boolean }>('select ops.publish($1, $2) as published', [layer, generation]),
-  );
-  return rows[0]?.published === true;
+  try {
+    const { rows } = await inTransaction(pool, (tx) =>
+      tx.query<{ published: boolean }>('select ops.publish($1, $2) as published', [layer, generation]),
+    );
+    return rows[0]?.published === true;
+  } catch (error) {
+    if (sqlState(error) !== insufficientPrivilege) throw error;
+    throw new OwnerNeededError(
+      `the views of schema ${layer} are not those of generation ${generation}, and this login may not make them`,
+      { cause: error },
+    );
+  }
 }

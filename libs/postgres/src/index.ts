@@ -2,7 +2,14 @@ export { readAddress, withAbsolutePaths } from './address.ts';
 export type { Connection, Guards, QueryAnswer, Queryable } from './connection.ts';
 export { CopyEncoder, type CopyType } from './copy-encoder.ts';
 export type { CopySource } from './copy-in.ts';
-export { CommitUnknownError, isTransient, PositionMovedError, RolledBackError, sqlState } from './errors.ts';
+export {
+  CommitUnknownError,
+  isTransient,
+  OwnerNeededError,
+  PositionMovedError,
+  RolledBackError,
+  sqlState,
+} from './errors.ts';
 export {
   activeGeneration,
   ensureGeneration,
@@ -17,7 +24,7 @@ export {
   type ShardRow,
 } from './generations.ts';
 export { type ListenerOptions, startListener } from './listener.ts';
-export { type MigrateOptions, migrate, migrateOps } from './migrate.ts';
+export { type MigrateOptions, migrate, migrateOps, opsMigrations, pendingMigrations } from './migrate.ts';
 export { createPool, Pool, PoolBusyError, type PoolOptions } from './pool.ts';
 export {
   addOutcomes,

@@ -1,9 +1,12 @@
+import { readdirSync } from 'node:fs';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '@leakage/runtime';
 import { runner } from 'node-pg-migrate';
 import pg from 'pg';
 import { type DatabaseAddress, readAddress } from './address.ts';
 import { clientConfig, connectPatiently, defaultGuards, sessionSettings } from './connection.ts';
+import { insufficientPrivilege, OwnerNeededError, sqlState } from './errors.ts';
 
 export interface MigrateOptions {
   url: string;
@@ -17,22 +20,32 @@ export interface MigrateOptions {
 // Any number, the same for all of us: one process migrates a database at a time, and the others wait for it.
 const LOCK_KEY = 4_718_261;
 const LOCK_WAIT_MS = 120_000;
+const UNDEFINED_TABLE = '42P01';
 /** One statement of a migration, which may have to rewrite a large table. */
 const STATEMENT_MS = 30 * 60_000;
 const guards = { ...defaultGuards, statementTimeoutMs: STATEMENT_MS, lockTimeoutMs: LOCK_WAIT_MS };
 
-/** Brings a schema to its newest form; all or nothing. Several processes may do so at once: they take turns. */
+/**
+ * Brings a schema to its newest form; all or nothing. Several processes may do so at once: they take turns. Where nothing is
+ * pending it only looks: no lock, and no right but to read the schema's history. Throws OwnerNeededError where something is
+ * pending that this login may not do.
+ */
 export async function migrate(o: MigrateOptions): Promise<void> {
   for (const schema of o.schemas) assertIdentifier(schema);
+  const [schema = ''] = o.schemas;
+  const directory = typeof o.directory === 'string' ? o.directory : fileURLToPath(o.directory);
   const client = await connectPatiently(openClient, { address: readAddress(o.url), log: o.log });
   try {
     await client.query(sessionSettings(guards));
+    const pending = await pendingMigrations(client, { schema, directory });
+    if (pending.length === 0) return;
+    await mustBeAllowed(client, { schema, pending });
     await client.query('select pg_advisory_lock($1)', [LOCK_KEY]);
-    await client.query(`create schema if not exists "${o.schemas[0]}"`);
+    await client.query(`create schema if not exists "${schema}"`);
     const done = await runner({
       dbClient: client,
       direction: 'up',
-      dir: typeof o.directory === 'string' ? o.directory : fileURLToPath(o.directory),
+      dir: directory,
       schema: [...o.schemas],
       migrationsTable: 'migrations',
       singleTransaction: true,
@@ -45,18 +58,54 @@ export async function migrate(o: MigrateOptions): Promise<void> {
         error: (message) => o.log.error(message),
       },
     });
-    if (done.length > 0) {
-      o.log.info({ schema: o.schemas[0], migrations: done.map((m) => m.name) }, 'schema migrated');
-    }
+    if (done.length > 0) o.log.info({ schema, migrations: done.map((m) => m.name) }, 'schema migrated');
   } finally {
     // The session's end releases the lock.
     await client.end();
   }
 }
 
+/** The migrations of a directory that a schema does not have, in order. Needs nothing but to read the schema's history. */
+export async function pendingMigrations(
+  db: { query(text: string): Promise<{ rows: unknown[] }> },
+  o: { schema: string; directory: string | URL },
+): Promise<string[]> {
+  assertIdentifier(o.schema);
+  const names = readdirSync(o.directory)
+    .filter((file) => file.endsWith('.sql'))
+    .map((file) => basename(file, '.sql'))
+    .sort();
+  try {
+    const { rows } = await db.query(`select name from "${o.schema}".migrations`);
+    const done = new Set((rows as { name: string }[]).map((row) => row.name));
+    return names.filter((name) => !done.has(name));
+  } catch (error) {
+    if (sqlState(error) === UNDEFINED_TABLE) return names;
+    if (sqlState(error) !== insufficientPrivilege) throw error;
+    throw new OwnerNeededError(`this login may not read which migrations schema ${o.schema} has`, { cause: error });
+  }
+}
+
+async function mustBeAllowed(client: pg.Client, o: { schema: string; pending: readonly string[] }): Promise<void> {
+  const { rows } = await client.query<{ allowed: boolean; login: string; database: string }>(
+    `select coalesce((select has_schema_privilege(n.oid, 'CREATE') from pg_namespace n where n.nspname = $1),
+                     has_database_privilege(current_database(), 'CREATE')) as allowed,
+            current_user::text as login, current_database()::text as database`,
+    [o.schema],
+  );
+  const [answer] = rows;
+  if (answer === undefined || answer.allowed) return;
+  throw new OwnerNeededError(
+    `schema ${o.schema} of database ${answer.database} lacks its migrations ${o.pending.join(', ')}, ` +
+      `and login ${answer.login} may not make them`,
+  );
+}
+
+export const opsMigrations = new URL('../migrations/', import.meta.url);
+
 /** The schema ops: positions, generations, shard locks. Every service needs it, so every service calls this first. */
 export async function migrateOps(o: { url: string; log: Logger }): Promise<void> {
-  await migrate({ ...o, schemas: ['ops'], directory: new URL('../migrations/', import.meta.url) });
+  await migrate({ ...o, schemas: ['ops'], directory: opsMigrations });
 }
 
 async function openClient(address: DatabaseAddress): Promise<pg.Client> {

@@ -188,6 +188,17 @@ test('--help shows every setting with its default; another argument is refused',
   expect(await wrong.end()).toBe(2);
 });
 
+test('--prepare does that and ends: nothing is started, and a failure is the last line', async () => {
+  const done = run({}, ['--prepare']);
+  expect(await done.end()).toBe(0);
+  expect(done.lines.map((line) => line.msg)).toEqual(['prepared']);
+  const failed = run({ MODE: 'broken-start' }, ['--prepare']);
+  expect(await failed.end()).toBe(1);
+  expect(failed.lines.map((line) => line.msg)).toEqual(['preparing failed: no right to do this']);
+  const both = run({}, ['--prepare', '--fast']);
+  expect(await both.end()).toBe(2);
+});
+
 test('a variable that is not set comes from the file of the local stack', async () => {
   writeFileSync(join(dataDir, 'env'), 'COUNT="77"\n');
   const fromFile = run();

@@ -19,6 +19,9 @@ export interface ServiceContext<S> {
   readonly stop: (reason: string) => void;
 }
 
+/** What a service has while it prepares the database. */
+export type PrepareContext<S> = Pick<ServiceContext<S>, 'settings' | 'log'>;
+
 export interface ServiceOptions<S> {
   readonly name: string;
   /** One sentence: what the service does. */
@@ -27,6 +30,8 @@ export interface ServiceOptions<S> {
   readonly metricsPort: number;
   /** The service's own settings; LOG_LEVEL, METRICS_HOST and METRICS_PORT come with every service. */
   readonly settings: Spec<S>;
+  /** Brings what the service owns in the database to its newest form: all that it does when it is run with --prepare. */
+  prepare?(context: PrepareContext<S>): Promise<unknown>;
   /** Starts parts in order. When it returns, the service is started; ready it is when every health check says so. */
   start(context: ServiceContext<S>): Promise<void>;
   readonly shutdownDeadlineMs?: number;
@@ -51,11 +56,13 @@ export async function runService<S>(options: ServiceOptions<S>): Promise<void> {
   >;
   const args = process.argv.slice(2);
   if (args.includes('--help') || args.includes('-h')) {
-    process.stdout.write(`${usage(options.name, options.help, settingsHelp(spec))}\n`);
+    process.stdout.write(`${usage(options, settingsHelp(spec))}\n`);
     return;
   }
-  if (args.length > 0)
-    return refuse([`${options.name} takes no arguments (settings are environment variables; see --help)`]);
+  const prepares = options.prepare !== undefined && args.length === 1 && args[0] === '--prepare';
+  if (args.length > 0 && !prepares) {
+    return refuse([`${options.name} does not know ${args.join(' ')} (settings are environment variables; see --help)`]);
+  }
   let settings: S & CommonSettings;
   try {
     settings = loadSettings(spec);
@@ -64,7 +71,18 @@ export async function runService<S>(options: ServiceOptions<S>): Promise<void> {
       error instanceof SettingsError ? error.problems : [error instanceof Error ? error.message : String(error)],
     );
   }
-  process.exit(await run(options, settings));
+  process.exit(prepares ? await prepare(options, settings) : await run(options, settings));
+}
+
+async function prepare<S>(options: ServiceOptions<S>, settings: S & CommonSettings): Promise<number> {
+  const log = createLogger({ service: options.name, level: settings.logLevel });
+  try {
+    await options.prepare?.({ settings, log });
+    return 0;
+  } catch (error) {
+    log.fatal({ err: error }, `preparing failed: ${messageOf(error)}`);
+    return error instanceof SettingsError ? wrongSettings : 1;
+  }
 }
 
 async function run<S>(options: ServiceOptions<S>, settings: S & CommonSettings): Promise<number> {
@@ -167,8 +185,12 @@ function refuse(problems: readonly string[]): void {
   process.exitCode = wrongSettings;
 }
 
-function usage(name: string, help: string, settings: string): string {
-  return `${help}\n\nUsage: npx node services/${name}/src/main.ts\n\nSettings (environment variables, else the file env in LEAKAGE_DATA_DIR):\n${settings}`;
+function usage<S>({ name, help, prepare: prepares }: ServiceOptions<S>, settings: string): string {
+  const preparing =
+    prepares === undefined
+      ? ''
+      : '\n\nOptions:\n  --prepare  brings its part of the database to its newest form and ends (leakage init does this for all)';
+  return `${help}\n\nUsage: npx node services/${name}/src/main.ts${preparing}\n\nSettings (environment variables, else the file env in LEAKAGE_DATA_DIR):\n${settings}`;
 }
 
 function messageOf(error: unknown): string {

@@ -1,6 +1,6 @@
 import { type KafkaAccess, kafkaClientOptions } from '@leakage/kafka';
 import { createPool, migrate, migrateOps, type Pool, waitForRelation } from '@leakage/postgres';
-import { dataDirectory, runService, type ServiceContext } from '@leakage/runtime';
+import { dataDirectory, type PrepareContext, runService, type ServiceContext } from '@leakage/runtime';
 import { topicTable } from '@leakage/schemas';
 import { createApp } from './app.ts';
 import { auditStore } from './audit-store.ts';
@@ -16,18 +16,13 @@ await runService<Settings>({
   help: 'Serves gold, the timeline of a member and the state of the pipeline as JSON.',
   metricsPort,
   settings,
+  prepare,
   start: async (context) => {
     const { settings: its, log } = context;
     const access = kafkaClientOptions(its); // before anything is done: it may refuse the settings
     const views = 'views of gold';
     context.health.setReady(views, false, 'starting');
-    await migrateOps({ url: its.databaseUrl, log });
-    await migrate({
-      url: its.databaseUrl,
-      schemas: ['app'],
-      directory: new URL('../migrations/', import.meta.url),
-      log,
-    });
+    await prepare(context);
     const pool = context.own(
       createPool({ url: its.databaseUrl, applicationName: 'leakage-api', max: 8, statementTimeoutMs: 12_000, log }),
     );
@@ -39,6 +34,11 @@ await runService<Settings>({
     context.health.setReady(views, true);
   },
 });
+
+async function prepare({ settings: { databaseUrl: url }, log }: PrepareContext<Settings>): Promise<void> {
+  await migrateOps({ url, log });
+  await migrate({ url, schemas: ['app'], directory: new URL('../migrations/', import.meta.url), log });
+}
 
 async function listen(
   { settings: its, log, metrics, health, own }: ServiceContext<Settings>,

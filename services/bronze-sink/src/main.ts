@@ -1,6 +1,6 @@
 import { createKafkaClient, ensureTopics, kafkaClientOptions, startConsumer } from '@leakage/kafka';
 import { createPool, migrate, migrateOps, positionStore, Session } from '@leakage/postgres';
-import { runService, type ServiceContext } from '@leakage/runtime';
+import { type PrepareContext, runService, type ServiceContext } from '@leakage/runtime';
 import { topicTable } from '@leakage/schemas';
 import { BronzeSink } from './bronze-sink.ts';
 import { pipeline } from './bronze-store.ts';
@@ -12,8 +12,15 @@ await runService<BronzeSettings>({
   help: 'Keeps every record of the topics as received, once: the archive from which everything can be rebuilt.',
   metricsPort,
   settings,
+  prepare,
   start,
 });
+
+async function prepare({ settings: s, log }: PrepareContext<BronzeSettings>): Promise<void> {
+  const { databaseUrl: url, bronzeSchema: schema } = s;
+  await migrateOps({ url, log });
+  await migrate({ url, schemas: [schema], directory: new URL('../migrations/', import.meta.url), log });
+}
 
 async function start(ctx: ServiceContext<BronzeSettings>): Promise<void> {
   const { settings: s, log, metrics, health } = ctx;
@@ -22,8 +29,7 @@ async function start(ctx: ServiceContext<BronzeSettings>): Promise<void> {
   health.setReady('consumer', false, 'starting');
   const access = kafkaClientOptions(s); // before anything is done: it may refuse the settings
 
-  await migrateOps({ url, log });
-  await migrate({ url, schemas: [schema], directory: new URL('../migrations/', import.meta.url), log });
+  await prepare(ctx);
   const pool = ctx.own(createPool({ url, applicationName, max: 2, log }));
   const keeping = { max: 1, lockTimeoutMs: 5_000, statementTimeoutMs: 600_000 };
   const keeperPool = ctx.own(createPool({ url, applicationName: `${applicationName} partitions`, ...keeping, log }));

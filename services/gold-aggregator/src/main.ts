@@ -7,7 +7,7 @@ import {
   startListener,
   waitForRelation,
 } from '@leakage/postgres';
-import { runService, type ServiceContext, settingsSet, sleep } from '@leakage/runtime';
+import { type PrepareContext, runService, type ServiceContext, settingsSet, sleep } from '@leakage/runtime';
 import { Aggregator } from './aggregator.ts';
 import { type GoldSettings, metricsPort, settings } from './config.ts';
 import { makeGold } from './gold-schema.ts';
@@ -27,15 +27,27 @@ async function start(ctx: ServiceContext<GoldSettings>): Promise<void> {
   await migrateOps({ url, log });
   const pool = ctx.own(createPool({ url, applicationName, max: 3, statementTimeoutMs: RECOUNT_STATEMENT_MS, log }));
   await silverIsThere(pool, `${silver}.change_log`, ctx);
-  await makeGold({ url, silver, gold, log });
-  await storeParameters(pool, { costPerCall: s.costPerCall, explicit: settingsSet(settings).has('COST_PER_CALL') });
-  await publishViews(pool, s.goldSchema, generation);
+  await prepare(ctx);
 
   const aggregator = ctx.own(
     new Aggregator({ pool, generation, silver, gold, foldRowsMax, pollMs, pauseMs, log, metrics, health }),
   );
   const channel = `leakage_changes_${generation}`;
   ctx.own(await startListener({ url, applicationName, channel, onNotify: () => aggregator.wake(), log }));
+}
+
+/** Silver has been prepared before: gold's views read its tables. */
+async function prepare({ settings: s, log }: PrepareContext<GoldSettings>): Promise<void> {
+  const { databaseUrl: url, generation } = s;
+  await migrateOps({ url, log });
+  await makeGold({ url, silver: `${s.silverSchema}_${generation}`, gold: `${s.goldSchema}_${generation}`, log });
+  const pool = createPool({ url, applicationName: 'gold-aggregator', max: 1, log });
+  try {
+    await storeParameters(pool, { costPerCall: s.costPerCall, explicit: settingsSet(settings).has('COST_PER_CALL') });
+    await publishViews(pool, s.goldSchema, generation);
+  } finally {
+    await pool.stop();
+  }
 }
 
 /** The silver-joiner makes the generation and its tables; gold only reads them. */
@@ -55,5 +67,6 @@ await runService<GoldSettings>({
   help: "Folds silver's change log into gold: cubes of counts and sums, and the tables people read as views over them.",
   metricsPort,
   settings,
+  prepare,
   start,
 });

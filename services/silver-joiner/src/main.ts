@@ -1,6 +1,7 @@
 import { createKafkaClient, ensureTopics, kafkaClientOptions, startConsumer } from '@leakage/kafka';
 import {
   createPool,
+  type Generation,
   indexedPlansOnly,
   migrate,
   migrateOps,
@@ -8,7 +9,7 @@ import {
   publishViews,
   Session,
 } from '@leakage/postgres';
-import { runService, type ServiceContext } from '@leakage/runtime';
+import { type PrepareContext, runService, type ServiceContext } from '@leakage/runtime';
 import { shardOf, sourceOfTopic, topicTable } from '@leakage/schemas';
 import { metricsPort, type SilverSettings, settings } from './config.ts';
 import { openRuleBook } from './domain/rules.ts';
@@ -24,8 +25,26 @@ await runService<SilverSettings>({
   help: 'Cleans, dedupes and corrects journeys, calls and profiles, decides which calls are leakage, and logs every change.',
   metricsPort,
   settings,
+  prepare,
   start,
 });
+
+/** The schema of the generation, the generation with the rules of these settings, and its views if it is the active one. */
+async function prepare({ settings: s, log }: PrepareContext<SilverSettings>): Promise<Generation> {
+  const { databaseUrl: url, generation: id } = s;
+  const rules = rulesOf(s);
+  await migrateOps({ url, log });
+  const directory = new URL('../migrations/', import.meta.url);
+  await migrate({ url, schemas: [`${s.silverSchema}_${id}`], directory, log });
+  const pool = createPool({ url, applicationName: 'silver-joiner', max: 1, log });
+  try {
+    const generation = await openGeneration(pool, id, { rules, explicit: explicitRules(rules) });
+    await publishViews(pool, s.silverSchema, id);
+    return generation;
+  } finally {
+    await pool.stop();
+  }
+}
 
 async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
   const { settings: s, log, metrics, health } = ctx;
@@ -36,12 +55,8 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
   health.setReady('consumer', false, 'starting');
   const access = kafkaClientOptions(s); // before anything is done: it may refuse the settings
 
-  const rules = rulesOf(s);
-  await migrateOps({ url, log });
-  await migrate({ url, schemas: [schema], directory: new URL('../migrations/', import.meta.url), log });
+  const generation = await prepare(ctx);
   const pool = ctx.own(createPool({ url, applicationName, max: 3, log }));
-  const generation = await openGeneration(pool, id, { rules, explicit: explicitRules(rules) });
-  await publishViews(pool, s.silverSchema, id);
 
   const kafka = createKafkaClient({ ...access, clientId: applicationName, log });
   const topics = topicTable(topicPrefix);

@@ -1,0 +1,129 @@
+import { ensureTopics, type KafkaClient } from '@leakage/kafka';
+import { inTransaction, type Pool, type Queryable } from '@leakage/postgres';
+import { topicTable } from '@leakage/schemas';
+import { CommandError } from '../command-error.ts';
+import { type ExistingRoles, missingStatements, type Schemas } from './grants.ts';
+import { inventPasswords, keepUrls } from './passwords.ts';
+import { type Migrated, prepareService, preparing } from './prepare.ts';
+import {
+  checkRoles,
+  databasesShared,
+  existingRoles,
+  type MadeRoles,
+  makeRoles,
+  type Passwords,
+  rolesRefused,
+} from './roles.ts';
+
+export interface InitOptions {
+  readonly kafka: KafkaClient;
+  readonly topicPrefix: string;
+  readonly pool: Pool;
+  readonly databaseUrl: string;
+  readonly schemas: Schemas;
+  readonly rolePrefix: string;
+  /** false: roles are made elsewhere; those that exist get their rights. */
+  readonly makesRoles: boolean;
+  readonly passwords: Passwords;
+  /** Where invented passwords go. */
+  readonly urlsFile: string;
+  readonly say: (line: string) => void;
+}
+
+export interface InitReport {
+  readonly topics: { readonly created: readonly string[]; readonly differences: readonly string[] };
+  readonly migrated: readonly Migrated[];
+  readonly roles: readonly string[];
+  readonly created: readonly string[];
+  readonly passwordsSet: readonly string[];
+  /** Where the passwords are that were invented, if any were. */
+  readonly urlsFile: string | null;
+  readonly rights: { readonly granted: number; readonly revoked: number; readonly policies: number };
+  readonly notes: readonly string[];
+}
+
+/** Any number, the same for all of us: one init works on a database at a time. */
+const lockKey = 4_718_263;
+/** Revoking a table's right takes that of its columns along: the next round gives those back that are wanted. */
+const roundsMax = 3;
+
+/** Makes everything that services need and may not make themselves. Changes nothing where everything is as it should be. */
+export async function initialise(o: InitOptions): Promise<InitReport> {
+  const topics = await ensureTopics(o.kafka, topicTable(o.topicPrefix));
+  o.say(topics.created.length > 0 ? `topics created: ${topics.created.join(', ')}` : 'topics are there');
+  return await o.pool.withConnection(async (lock) => {
+    await lock.query('select pg_advisory_lock($1)', [lockKey]);
+    try {
+      const migrated: Migrated[] = [];
+      for (const service of preparing) {
+        o.say(`${service} prepares its schema`);
+        migrated.push(...(await prepareService(service)));
+      }
+      return { topics, migrated, ...(await giveRights(o)) };
+    } finally {
+      if (lock.lost === null) await lock.query('select pg_advisory_unlock($1)', [lockKey]);
+    }
+  });
+}
+
+/** All of it or nothing. */
+async function giveRights(o: InitOptions): Promise<Omit<InitReport, 'topics' | 'migrated'>> {
+  o.say('roles and rights');
+  try {
+    return await inTransaction(o.pool, async (tx) => {
+      await checkRoles(tx, o.rolePrefix);
+      const made = o.makesRoles ? await makeAll(tx, o) : { created: [], passwordsSet: [], urlsFile: null };
+      const roles = await existingRoles(tx, o.rolePrefix);
+      const rights = await converge(tx, o.schemas, roles);
+      return {
+        roles: Object.values(roles),
+        ...named(made, roles),
+        urlsFile: made.urlsFile,
+        rights,
+        notes: await notesOf(tx, roles),
+      };
+    });
+  } catch (error) {
+    throw rolesRefused(error) ?? error;
+  }
+}
+
+async function makeAll(tx: Queryable, o: InitOptions): Promise<MadeRoles & { urlsFile: string | null }> {
+  const before = await existingRoles(tx, o.rolePrefix);
+  const invented = inventPasswords(o.passwords, (role) => before[role] !== undefined);
+  const made = await makeRoles(tx, { prefix: o.rolePrefix, passwords: { ...o.passwords, ...invented } });
+  const any = Object.keys(invented).length > 0;
+  // Before the commit: a password that nobody knows would be of no use.
+  if (any) keepUrls(o.urlsFile, { url: o.databaseUrl, prefix: o.rolePrefix, passwords: invented });
+  return { ...made, urlsFile: any ? o.urlsFile : null };
+}
+
+async function converge(tx: Queryable, schemas: Schemas, roles: ExistingRoles): Promise<InitReport['rights']> {
+  const done = { granted: 0, revoked: 0, policies: 0 };
+  // Services that run as the owner need no rights, and what everybody may do is then nobody's concern.
+  if (Object.keys(roles).length === 0) return done;
+  for (let round = 0; ; round++) {
+    const { grants, revokes, policies } = await missingStatements(tx, schemas, roles);
+    const all = [...revokes, ...grants, ...policies];
+    if (all.length === 0) return done;
+    if (round === roundsMax)
+      throw new CommandError(`Rights could not be set: ${all[0]} has no effect. Are you the owner?`);
+    for (const statement of all) await tx.query(statement);
+    done.granted += grants.length;
+    done.revoked += revokes.length;
+    done.policies += policies.length;
+  }
+}
+
+function named(made: MadeRoles, roles: ExistingRoles): { created: string[]; passwordsSet: string[] } {
+  const names = (list: MadeRoles['created']) => list.map((role) => roles[role] ?? role);
+  return { created: names(made.created), passwordsSet: names(made.passwordsSet) };
+}
+
+async function notesOf(tx: Queryable, roles: ExistingRoles): Promise<string[]> {
+  const shared = await databasesShared(tx, roles);
+  if (shared.length === 0) return [];
+  return [
+    `the same roles may do something in ${shared.join(', ')} too: roles belong to the whole server, give each installation its own --role-prefix`,
+  ];
+}
