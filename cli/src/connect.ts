@@ -7,6 +7,7 @@ import {
   kafkaSettings,
   type Logger,
   loadSettings,
+  RefusedError,
   readEnvironment,
   withoutPassword,
 } from '@leakage/runtime';
@@ -70,6 +71,7 @@ async function checkAnswer(pool: Pool, url: string): Promise<void> {
       return;
     }
   } catch (error) {
+    if (error instanceof RefusedError) throw error;
     reason = error instanceof Error ? error.message || error.name : String(error);
   }
   throw new CommandError(

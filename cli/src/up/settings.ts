@@ -1,4 +1,5 @@
 import { kafkaClientOptions } from '@leakage/kafka';
+import { readAddress, withAbsolutePaths } from '@leakage/postgres';
 import {
   apiSettings,
   databaseSettings,
@@ -29,14 +30,18 @@ export type UpSettings = SettingsOf<typeof spec>;
 /** From the environment alone: the file in the data folder holds the addresses of an earlier start, which may be over. */
 export function loadUpSettings(env: Environment = process.env): UpSettings {
   const settings = loadSettings(spec, env);
-  if (settings.kafkaBrokers !== undefined) {
-    kafkaClientOptions({ ...settings, kafkaBrokers: settings.kafkaBrokers });
-    return settings;
-  }
-  const useless = [...settingsSet(howToConnect, env)];
-  if (useless.length === 0) return settings;
+  const { kafkaBrokers: brokers, databaseUrl: url } = settings;
+  if (brokers === undefined) refuseUseless([...settingsSet(howToConnect, env)]);
+  else kafkaClientOptions({ ...settings, kafkaBrokers: brokers });
+  if (url === undefined) return settings;
+  readAddress(url);
+  return { ...settings, databaseUrl: withAbsolutePaths(url) };
+}
+
+function refuseUseless(names: readonly string[]): void {
+  if (names.length === 0) return;
   throw new SettingsError([
-    `${useless.join(', ')} ${useless.length === 1 ? 'belongs' : 'belong'} to a Kafka of yours, but KAFKA_BROKERS is not set: set it, or unset the other`,
+    `${names.join(', ')} ${names.length === 1 ? 'belongs' : 'belong'} to a Kafka of yours, but KAFKA_BROKERS is not set: set it, or unset the other`,
   ]);
 }
 

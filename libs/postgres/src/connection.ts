@@ -1,7 +1,9 @@
-import { type Logger, retry } from '@leakage/runtime';
+import { type Logger, RefusedError, retry } from '@leakage/runtime';
 import pg from 'pg';
+import type { DatabaseAddress } from './address.ts';
 import { CopyIn, type CopySource } from './copy-in.ts';
 import { endsConnection, isConnectRetryable } from './errors.ts';
+import { hasNoTls, refusalOf } from './refusals.ts';
 import { valueTypes } from './values.ts';
 
 export interface QueryAnswer<R> {
@@ -29,7 +31,7 @@ export const defaultGuards: Guards = {
 };
 
 export interface ConnectOptions {
-  url: string;
+  address: DatabaseAddress;
   applicationName: string;
   guards: Guards;
 }
@@ -45,7 +47,9 @@ const connectRetry = { attempts: 14, baseMs: 100, maxMs: 3_000 } as const;
 export function clientConfig(o: ConnectOptions): pg.ClientConfig {
   const { statementTimeoutMs } = o.guards;
   return {
-    connectionString: o.url,
+    connectionString: o.address.url,
+    // Said outright, or PGSSLMODE in the environment would decide.
+    ssl: o.address.tls,
     application_name: o.applicationName,
     types: valueTypes,
     keepAlive: true,
@@ -148,27 +152,36 @@ export async function connect(
 }
 
 /**
- * Runs `attempt` until it connects, within the limits of `connectRetry`; a wrong password or database fails at once. `url` is
- * for the sentence that says where nobody answered.
+ * Runs `attempt` until it connects, within the limits of `connectRetry`; what no other attempt can change (a wrong password,
+ * a certificate) fails at once with a RefusedError. `attempt` is given the address to connect to.
  */
 export async function connectPatiently<T>(
-  attempt: () => Promise<T>,
-  o: { url: string; log: Logger; signal?: AbortSignal; attempts?: number },
+  attempt: (address: DatabaseAddress) => Promise<T>,
+  o: { address: DatabaseAddress; log: Logger; signal?: AbortSignal; attempts?: number },
 ): Promise<T> {
+  const { address } = o;
+  const once = async (): Promise<T> => {
+    try {
+      return await attempt(address);
+    } catch (error) {
+      if (address.sslMode === 'prefer' && hasNoTls(error)) return await attempt({ ...address, tls: false });
+      throw refusalOf(error, address) ?? error;
+    }
+  };
   try {
-    return await retry(attempt, {
+    return await retry(once, {
       ...connectRetry,
       attempts: o.attempts ?? connectRetry.attempts,
-      retryable: isConnectRetryable,
+      retryable: (error) => !(error instanceof RefusedError) && isConnectRetryable(error),
       onRetry: (error, n) => {
         if (n === 3) o.log.warn({ err: error }, 'Postgres cannot be reached; trying again');
       },
       ...(o.signal === undefined ? {} : { signal: o.signal }),
     });
   } catch (error) {
-    if (o.signal?.aborted || !isConnectRetryable(error)) throw error;
+    if (o.signal?.aborted || error instanceof RefusedError || !isConnectRetryable(error)) throw error;
     throw new Error(
-      `Postgres does not answer at ${new URL(o.url).host} (${reasonOf(error)}): start it, or set DATABASE_URL to where it runs`,
+      `Postgres does not answer at ${address.where} (${reasonOf(error)}): start it, or set DATABASE_URL to where it runs`,
       { cause: error },
     );
   }

@@ -1,4 +1,5 @@
 import { type Logger, type Part, sleep } from '@leakage/runtime';
+import { readAddress } from './address.ts';
 import { type Connection, connect, connectPatiently, defaultGuards } from './connection.ts';
 import { assertIdentifier } from './migrate.ts';
 
@@ -29,8 +30,8 @@ export async function startListener(o: ListenerOptions): Promise<Part> {
     const { url, applicationName, log } = o;
     const setup = [`listen ${o.channel}`];
     const { signal } = stopping;
-    open = await connectPatiently(() => connect({ url, applicationName, guards: defaultGuards, setup }), {
-      url,
+    open = await connectPatiently((address) => connect({ address, applicationName, guards: defaultGuards, setup }), {
+      address: readAddress(url),
       log,
       signal,
     });

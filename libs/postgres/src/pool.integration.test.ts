@@ -2,6 +2,7 @@ import { type AddressInfo, createConnection, createServer } from 'node:net';
 import { createLogger } from '@leakage/runtime';
 import { freePort, freshDatabase, startPostgresProxy, type TestDatabase } from '@leakage/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readAddress } from './address.ts';
 import { connect, connectPatiently, defaultGuards } from './connection.ts';
 import { createPool, type Pool, PoolBusyError } from './pool.ts';
 
@@ -50,8 +51,8 @@ test('a connection that is lost before its settings are made is made again, also
 test('where nobody answers, the error says where and what to do', async () => {
   const log = createLogger({ service: 'test', level: 'silent' });
   const url = `postgres://localhost:${await freePort()}/main`;
-  const asked = connectPatiently(() => connect({ url, applicationName: 'test', guards: defaultGuards }), {
-    url,
+  const asked = connectPatiently((to) => connect({ address: to, applicationName: 'test', guards: defaultGuards }), {
+    address: readAddress(url),
     log,
     attempts: 2,
   });

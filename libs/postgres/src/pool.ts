@@ -1,5 +1,6 @@
 import type { Logger, Part } from '@leakage/runtime';
 import pg from 'pg';
+import { type DatabaseAddress, readAddress } from './address.ts';
 import {
   Connection,
   clientConfig,
@@ -38,7 +39,7 @@ export interface PoolOptions extends Partial<Guards> {
 export class Pool implements Queryable, Part {
   readonly name = 'Postgres pool';
   readonly #pool: pg.Pool;
-  readonly #url: string;
+  readonly #address: DatabaseAddress;
   readonly #log: Logger;
   readonly #settings: string;
   readonly #prepared = new WeakSet<pg.PoolClient>();
@@ -51,12 +52,12 @@ export class Pool implements Queryable, Part {
       lockTimeoutMs: o.lockTimeoutMs ?? defaultGuards.lockTimeoutMs,
       idleInTransactionTimeoutMs: o.idleInTransactionTimeoutMs ?? defaultGuards.idleInTransactionTimeoutMs,
     };
-    this.#url = o.url;
+    this.#address = readAddress(o.url);
     this.#log = o.log;
     this.#waitingMax = o.waitingMax ?? WAITING_MAX;
     this.#settings = sessionSettings(guards);
     this.#pool = new pg.Pool({
-      ...clientConfig({ url: o.url, applicationName: o.applicationName, guards }),
+      ...clientConfig({ address: this.#address, applicationName: o.applicationName, guards }),
       max: o.max ?? CONNECTIONS_MAX,
       idleTimeoutMillis: IDLE_MS,
     });
@@ -91,14 +92,15 @@ export class Pool implements Queryable, Part {
     if (this.#waiting >= this.#waitingMax) throw new PoolBusyError(this.#waiting);
     this.#waiting += 1;
     try {
-      return await connectPatiently(() => this.#prepare(), { url: this.#url, log: this.#log });
+      return await connectPatiently((address) => this.#prepare(address), { address: this.#address, log: this.#log });
     } finally {
       this.#waiting -= 1;
     }
   }
 
   /** A connection that is lost before its settings are made was never there: it counts as one that could not be made. */
-  async #prepare(): Promise<Lent> {
+  async #prepare({ tls }: DatabaseAddress): Promise<Lent> {
+    this.#pool.options.ssl = tls;
     const client = await this.#pool.connect();
     const connection = new Connection(client);
     if (this.#prepared.has(client)) return { client, connection };

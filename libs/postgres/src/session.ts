@@ -1,4 +1,5 @@
 import { type Logger, type Part, retry } from '@leakage/runtime';
+import { readAddress } from './address.ts';
 import {
   type Connection,
   connect,
@@ -88,7 +89,12 @@ export class Session implements Part {
     const guards: Guards = { ...defaultGuards, ...definedGuards(o) };
     const { signal } = this.#stopping;
     signal.throwIfAborted();
-    const open = await connectPatiently(() => connect({ ...o, guards }), { url: o.url, log: o.log, signal });
+    const { applicationName, setup = [], log } = o;
+    const open = await connectPatiently((address) => connect({ address, applicationName, guards, setup }), {
+      address: readAddress(o.url),
+      log,
+      signal,
+    });
     if (signal.aborted) await open.end();
     signal.throwIfAborted();
     this.#open = open;
