@@ -3,7 +3,7 @@ import kafkajs, { type Admin, Kafka, logLevel, type RetryOptions } from 'kafkajs
 import { registerCodecs } from './codecs.ts';
 import { messageOf } from './errors.ts';
 import { kafkaLogCreator } from './kafkajs-log.ts';
-import { repairDecoding } from './kafkajs-repairs.ts';
+import { repairDecoding, repairHeartbeats } from './kafkajs-repairs.ts';
 
 /** A cluster to talk to. kafkajs stays behind it, so that it can be replaced. */
 export interface KafkaClient {
@@ -37,6 +37,7 @@ const kafkas = new WeakMap<KafkaClient, Kafka>();
 export function createKafkaClient({ brokers, clientId, log }: KafkaClientOptions): KafkaClient {
   registerCodecs();
   repairDecoding();
+  repairHeartbeats();
   silenceTimeoutWarning();
   const client: KafkaClient = { clientId, brokers: [...brokers] };
   kafkas.set(
@@ -102,6 +103,8 @@ function isConnectionLoss(error: unknown): boolean {
   return (
     error instanceof kafkajs.KafkaJSConnectionError ||
     error instanceof kafkajs.KafkaJSRequestTimeoutError ||
+    // What kafkajs says when the connection closes between two questions of its own.
+    (error instanceof TypeError && error.message.includes("'topicMetadata'")) ||
     (error instanceof kafkajs.KafkaJSNumberOfRetriesExceeded && isConnectionLoss(error.cause))
   );
 }
