@@ -4,7 +4,7 @@ import type { KafkaAccess, KafkaLogin, KafkaTls } from './client-options.ts';
 import { registerCodecs } from './codecs.ts';
 import { messageOf } from './errors.ts';
 import { kafkaLogCreator } from './kafkajs-log.ts';
-import { repairDecoding } from './kafkajs-repairs.ts';
+import { repairDecoding, repairHeartbeats } from './kafkajs-repairs.ts';
 import { oauthBearer } from './oauth-bearer.ts';
 import { TokenEndpointError, tokenSource } from './oauth-token.ts';
 import { type Attempt, explainRefusals, isLoss, refusalOf } from './refusals.ts';
@@ -48,6 +48,7 @@ interface Access {
 export function createKafkaClient({ brokers, clientId, log, tls, login }: KafkaClientOptions): KafkaClient {
   registerCodecs();
   repairDecoding();
+  repairHeartbeats();
   explainRefusals();
   silenceTimeoutWarning();
   const client: KafkaClient = { clientId, brokers: [...brokers] };

@@ -18,6 +18,12 @@ interface Header {
 
 type Headers = Record<string, Bytes | Bytes[]>;
 
+interface ConsumerGroup {
+  /** When the last heartbeat was sent, by the clock of the host. */
+  lastRequest: number;
+  heartbeat(this: ConsumerGroup, o: { readonly interval: number }): Promise<void>;
+}
+
 interface Internals {
   readonly Decoder: { new (buffer: Buffer): Decoder; readonly prototype: Decoder };
   /** Used for the headers of a record and nothing else. */
@@ -37,6 +43,7 @@ const magicAt = 16;
 const magicByte = 2;
 const recordBatchOverhead = 49;
 let internals: Internals | null = null;
+let heartbeatsRepaired = false;
 
 /** By this key alone kafkajs knows the end of an aborted transaction, whoever wrote it. */
 const abortMarkerKey = Buffer.alloc(4);
@@ -114,6 +121,21 @@ function hideKey(record: DecodedRecord): void {
 /** The key of a message as it was sent. */
 export function keyOf(message: { readonly key: Bytes }): Bytes {
   return message.key ?? hiddenKeys.get(message) ?? null;
+}
+
+/**
+ * When the clock of the host goes back, kafkajs sends no heartbeat until it has caught up with itself: the member loses its
+ * partitions without hearing of it. A last heartbeat that lies in the future counts as one that was never sent.
+ */
+export function repairHeartbeats(): void {
+  if (heartbeatsRepaired) return;
+  heartbeatsRepaired = true;
+  const { prototype } = require('kafkajs/src/consumer/consumerGroup') as { readonly prototype: ConsumerGroup };
+  const { heartbeat } = prototype;
+  prototype.heartbeat = function heartbeatByAnyClock(this: ConsumerGroup, o) {
+    if (this.lastRequest > Date.now()) this.lastRequest = 0;
+    return heartbeat.call(this, o);
+  };
 }
 
 /** A fetch may end in the middle of a batch, which then comes with the next one. */

@@ -129,6 +129,8 @@ export function isLoss(error: unknown): error is Error {
   return (
     error instanceof kafkajs.KafkaJSConnectionError ||
     error instanceof kafkajs.KafkaJSRequestTimeoutError ||
+    // What kafkajs says when the connection closes between two questions of its own.
+    (error instanceof TypeError && error.message.includes("'topicMetadata'")) ||
     (error instanceof kafkajs.KafkaJSSASLAuthenticationError && isLossOnTheWay(error))
   );
 }

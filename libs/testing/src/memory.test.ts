@@ -32,7 +32,7 @@ describe('the judgement', () => {
     });
     expect(report.slopeBytesPerMinute).toBeCloseTo(3_000 * MB, 0);
     expect(report.sentence).toBe(
-      'a grows: 300 MB in the middle, 450 MB in the end (at most 379 MB counts as flat), 500 MB at most, 3000 MB a minute, 9 samples',
+      'a grows: 300 MB in the middle, 450 MB in the end (at most 412 MB counts as flat), 500 MB at most, 3000 MB a minute, 9 samples',
     );
   });
 

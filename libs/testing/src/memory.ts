@@ -43,7 +43,7 @@ export interface MemorySamplerOptions {
 
 // A garbage collector takes its time: a third may lie so much above the one before it and mean nothing.
 const flatFactor = 1.15;
-const flatSlackBytes = 32 * 1024 * 1024;
+const flatSlackBytes = 64 * 1024 * 1024;
 
 /** Samples VmRSS of processes until it is stopped. Linux only: elsewhere `watch` throws. */
 export function sampleMemory(
