@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createKafkaClient, type Publisher, startPublisher } from '@leakage/kafka';
 import { createPool, lockShards, type Pool } from '@leakage/postgres';
 import { createLogger } from '@leakage/runtime';
-import { PARTITIONS, SOURCES, topicName } from '@leakage/schemas';
+import { contracts, PARTITIONS, SOURCES, topicName } from '@leakage/schemas';
 import { type MemorySampler, type ServiceProcess, sampleMemory } from '@leakage/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { verifyPipeline } from '../../cli/src/verify.ts';
@@ -185,7 +185,8 @@ function senderOf(prefix: string): Sender {
     rates: DEFAULT_RATES,
   });
   const feed = new Feed(world, BEGINNING);
-  const encoder = new Encoder(prefix, new Map(SOURCES.map((source) => [topicName(prefix, source), PARTITIONS])));
+  const partitions = new Map(SOURCES.map((source) => [topicName(prefix, source), PARTITIONS]));
+  const encoder = new Encoder({ topicPrefix: prefix, partitions, encoders: contracts });
   let sent = 0;
   return {
     get sent() {

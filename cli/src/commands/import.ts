@@ -1,6 +1,13 @@
 import { ensureTopics, startPublisher } from '@leakage/kafka';
-import { loadSettings, readEnvironment, schemaSettings, timeZoneSettings } from '@leakage/runtime';
-import { topicName, topicTable } from '@leakage/schemas';
+import { openEncoders } from '@leakage/registry';
+import {
+  loadSettings,
+  readEnvironment,
+  registryWriterSettings,
+  schemaSettings,
+  timeZoneSettings,
+} from '@leakage/runtime';
+import { SOURCES, topicName, topicTable } from '@leakage/schemas';
 import { type Command, InvalidArgumentError } from 'commander';
 import { CommandError } from '../command-error.ts';
 import { checkKafka, connectKafka, kafkaAddress, quietLogger, withDatabase } from '../connect.ts';
@@ -87,7 +94,14 @@ async function send(o: { inputs: Input[]; localTime: LocalTime; screen: Screen }
   await checkKafka(kafka);
   const { differences } = await ensureTopics(kafka, topicTable(topicPrefix));
   for (const difference of differences) o.screen.say(`Note: ${difference}`);
-  const publisher = await startPublisher(kafka, { log: quietLogger('import') });
+  const { schemaRegistryUrl: url, schemaRegistryRegister: register } = loadSettings(
+    registryWriterSettings,
+    readEnvironment(),
+  );
+  const log = quietLogger('import');
+  const sources = SOURCES.filter((source) => o.inputs.some(({ file }) => file.source === source));
+  const encoders = await openEncoders({ url, register, topicPrefix, sources, log });
+  const publisher = await startPublisher(kafka, { log });
   const total = o.inputs.reduce((sum, { file }) => sum + file.bytes, 0);
   const began = performance.now();
   try {
@@ -95,6 +109,7 @@ async function send(o: { inputs: Input[]; localTime: LocalTime; screen: Screen }
       files: o.inputs,
       topicPrefix,
       localTime: o.localTime,
+      encoders,
       publisher,
       onProgress: ({ sent, refused, bytes }) => {
         const rate = Math.round((sent / Math.max(1, performance.now() - began)) * 1000);

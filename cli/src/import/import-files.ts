@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { PublishedRange, Publisher } from '@leakage/kafka';
-import { type Source, topicName } from '@leakage/schemas';
+import { type Encoders, type Source, topicName } from '@leakage/schemas';
 import { CsvReader } from './csv.ts';
 import type { Header, InputFile } from './files.ts';
 import { LINE_BYTES_MAX, type Line, linesOf } from './lines.ts';
@@ -34,6 +34,7 @@ export interface ImportOptions {
   files: readonly { file: InputFile; header: Header | null }[];
   topicPrefix: string;
   localTime: LocalTime;
+  encoders: Encoders;
   publisher: Publisher;
   onProgress: (o: { sent: number; refused: number; bytes: number }) => void;
 }
@@ -44,7 +45,7 @@ export async function importFiles(o: ImportOptions): Promise<ImportResult> {
   const result: ImportResult = { files: [], sent: 0, refused: 0, refusals: [], ranges: [] };
   let bytes = 0;
   for (const { file, header } of o.files) {
-    const encoder = new RowEncoder(file.source, o.localTime);
+    const encoder = new RowEncoder(file.source, o);
     const own: FileResult = {
       file: file.name,
       source: file.source,

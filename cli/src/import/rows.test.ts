@@ -4,7 +4,7 @@ import { LocalTime } from './local-time.ts';
 import { RowEncoder } from './rows.ts';
 
 const newYork = new LocalTime('America/New_York');
-const encoder = (source: Source): RowEncoder => new RowEncoder(source, newYork);
+const encoder = (source: Source): RowEncoder => new RowEncoder(source, { localTime: newYork, encoders: contracts });
 const columnsOf = (source: Source): string[] => contracts[source].fields.map(({ name }) => name);
 
 /** Columns and cells of a row given by name. */

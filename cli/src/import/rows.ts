@@ -1,4 +1,12 @@
-import { contracts, type Kind, parseInstant, type Source } from '@leakage/schemas';
+import {
+  contracts,
+  type Decoded,
+  type Encoder,
+  type Encoders,
+  type Kind,
+  parseInstant,
+  type Source,
+} from '@leakage/schemas';
 import type { LocalTime } from './local-time.ts';
 
 /** One row as it will be sent. */
@@ -27,11 +35,13 @@ const EVENT_TIME: Readonly<Record<Source, string>> = {
 export class RowEncoder {
   readonly #source: Source;
   readonly #localTime: LocalTime;
+  readonly #encoders: Encoders;
   readonly #kinds: ReadonlyMap<string, Kind>;
 
-  constructor(source: Source, localTime: LocalTime) {
+  constructor(source: Source, o: { localTime: LocalTime; encoders: Encoders }) {
     this.#source = source;
-    this.#localTime = localTime;
+    this.#localTime = o.localTime;
+    this.#encoders = o.encoders;
     this.#kinds = new Map(contracts[source].fields.map(({ name, kind }) => [name, kind]));
   }
 
@@ -67,7 +77,7 @@ export class RowEncoder {
     }
     const json = Buffer.from(JSON.stringify(row));
     const key = typeof row.member_id === 'string' ? row.member_id : null;
-    const avro = avroOf(this.#source, json);
+    const avro = avroOf(this.#source, json, this.#encoders);
     return { key, value: avro ?? json, asJson: avro === null };
   }
 
@@ -100,23 +110,17 @@ export class RowEncoder {
 }
 
 /** Null where Avro would have to leave something out. */
-function avroOf(source: Source, json: Buffer): Buffer | null {
+function avroOf(source: Source, json: Buffer, encoders: Encoders): Buffer | null {
   switch (source) {
     case 'journeys':
-      return recode(contracts.journeys, json);
+      return recode(contracts.journeys.decode(json), encoders.journeys);
     case 'calls':
-      return recode(contracts.calls, json);
+      return recode(contracts.calls.decode(json), encoders.calls);
     case 'members':
-      return recode(contracts.members, json);
+      return recode(contracts.members.decode(json), encoders.members);
   }
 }
 
-function recode<T>(
-  contract: { decode(value: Buffer): Decoded<T>; encode(event: T): Buffer },
-  json: Buffer,
-): Buffer | null {
-  const decoded = contract.decode(json);
-  return decoded.ok && decoded.emptied.length === 0 ? contract.encode(decoded.event) : null;
+function recode<T>(decoded: Decoded<T>, encoder: Encoder<T>): Buffer | null {
+  return decoded.ok && decoded.emptied.length === 0 ? encoder.encode(decoded.event) : null;
 }
-
-type Decoded<T> = { ok: true; event: T; emptied: readonly string[] } | { ok: false };

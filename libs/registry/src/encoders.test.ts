@@ -16,17 +16,22 @@ const idOf = (value: Buffer) => value.readInt32BE(1);
 test('without a registry values have the ids of the contracts, by version', async () => {
   const plain = { url: undefined, register: false, topicPrefix: 'p', log };
   const [newest, older] = [await openEncoders(plain), await openEncoders({ ...plain, versions: { journeys: 1 } })];
-  expect([newest.journeys(journey()), older.journeys(journey()), older.calls(call())].map(idOf)).toEqual([5, 1, 2]);
-  expect(newest.members(profile())).toEqual(contracts.members.encode(profile({})));
+  expect(
+    [newest.journeys.encode(journey()), older.journeys.encode(journey()), older.calls.encode(call())].map(idOf),
+  ).toEqual([5, 1, 2]);
+  expect(newest.members.encode(profile())).toEqual(contracts.members.encode(profile({})));
 });
 
 test('with one, schemas are registered where that is allowed, under subjects named after topics', async () => {
   const o = { url: registry.url, register: true, topicPrefix: 'p', log };
   const older = await openEncoders({ ...o, versions: { journeys: 1 } });
   const newer = await openEncoders(o);
-  const ids = [older.journeys(journey()), newer.journeys(journey()), newer.calls(call()), newer.members(profile())].map(
-    idOf,
-  );
+  const ids = [
+    older.journeys.encode(journey()),
+    newer.journeys.encode(journey()),
+    newer.calls.encode(call()),
+    newer.members.encode(profile()),
+  ].map(idOf);
   expect(new Set(ids).size).toBe(4);
   expect(Math.min(...ids)).toBeGreaterThan(1_000);
   expect(['p.journeys-value', 'p.calls-value', 'p.members-value'].map((one) => registry.versionsOf(one))).toEqual([
@@ -35,7 +40,7 @@ test('with one, schemas are registered where that is allowed, under subjects nam
     [1],
   ]);
   const again = await openEncoders({ ...o, register: false });
-  expect(idOf(again.journeys(journey()))).toBe(ids[1]);
+  expect(idOf(again.journeys.encode(journey()))).toBe(ids[1]);
 });
 
 test('where it is not allowed, a sentence says which is missing, and nothing is registered', async () => {
@@ -49,7 +54,7 @@ test('a registry that comes late is waited for', async () => {
   await registry.fail('closed');
   setTimeout(() => void registry.resume(), 500);
   const o = { url: registry.url, register: true, topicPrefix: 'p', sources: ['calls'] as const, log };
-  expect(idOf((await openEncoders(o)).calls(call()))).toBe(1_001);
+  expect(idOf((await openEncoders(o)).calls.encode(call()))).toBe(1_001);
 });
 
 test('a version that does not exist is refused', async () => {

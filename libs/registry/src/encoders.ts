@@ -1,13 +1,18 @@
 import { type Logger, retry } from '@leakage/runtime';
-import { contracts, type EventOf, SOURCES, type Source, topicName } from '@leakage/schemas';
+import {
+  contracts,
+  type Encoder,
+  type Encoders,
+  type EventOf,
+  SOURCES,
+  type Source,
+  topicName,
+} from '@leakage/schemas';
 import { RegistryClient } from './client.ts';
 import { RegistrySilentError } from './errors.ts';
 
 /** How long a producer waits for the registry at its start: about 40 s, and the time of the answers. */
 const PATIENCE = { attempts: 12, baseMs: 200, maxMs: 5_000 } as const;
-
-/** Events into values of their topics. */
-export type Encoders = { readonly [S in Source]: (event: EventOf[S]) => Buffer };
 
 export interface EncodersOptions {
   /** Undefined: ids are those of the contracts' own table. */
@@ -34,19 +39,15 @@ export async function openEncoders(o: EncodersOptions): Promise<Encoders> {
   };
 }
 
-function encoderOf<S extends Source>(
-  source: S,
-  o: EncodersOptions,
-  id: number | undefined,
-): (event: EventOf[S]) => Buffer {
+function encoderOf<S extends Source>(source: S, o: EncodersOptions, id: number | undefined): Encoder<EventOf[S]> {
   const { version, id: fixed } = versionOf(source, o);
-  if (o.url !== undefined && id === undefined) {
-    return () => {
-      throw new Error(`no id of the schema of ${source} was asked for`);
-    };
-  }
-  const encode: (event: never) => Buffer = contracts[source].encoder({ version, id: id ?? fixed });
-  return encode as (event: EventOf[S]) => Buffer;
+  // In a registry the fixed id stands for something else.
+  if (o.url !== undefined && id === undefined) return { encode: () => notAskedFor(source) };
+  return contracts[source].encoder({ version, id: id ?? fixed }) as Encoder<EventOf[S]>;
+}
+
+function notAskedFor(source: Source): never {
+  throw new Error(`no id of the schema of ${source} was asked for`);
 }
 
 function versionOf(source: Source, { versions }: EncodersOptions) {

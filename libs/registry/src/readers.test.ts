@@ -33,7 +33,7 @@ function open(o: { waitMs?: number; url?: string | undefined } = {}): Reading {
   return openReaders({ url, waitMs, store, log, health, signal: abort.signal });
 }
 
-const encoded = (id: number, version = 2) => contracts.journeys.encoder({ version, id })(journey());
+const encoded = (id: number, version = 2) => contracts.journeys.encoder({ version, id }).encode(journey());
 const batch = (...values: (Buffer | null)[]) => [
   { source: 'journeys' as const, records: values.map((value) => ({ value })) },
 ];
@@ -68,7 +68,7 @@ describe('the readers of a consumer', () => {
 
   test('judge what stands under an id for each topic alone', async () => {
     const id = registry.add('a', contracts.calls.versions[0]?.schema);
-    const value = contracts.calls.encoder({ version: 1, id })(call());
+    const value = contracts.calls.encoder({ version: 1, id }).encode(call());
     const reading = open();
     await reading.learn([...batch(value), { source: 'calls', records: [{ value }] }]);
     expect(reading.readers.calls.decode(value)).toMatchObject({ ok: true });

@@ -395,7 +395,7 @@ describe('a reader that learns its schemas', () => {
   const { journeys } = contracts;
   const [v1, v2] = journeys.versions;
   const foreign = (fields: object[]) => ({ ...v2?.schema, fields: [...(v2?.schema.fields ?? []), ...fields] });
-  const under = (id: number, version = 2) => journeys.encoder({ version, id })(journey);
+  const under = (id: number, version = 2) => journeys.encoder({ version, id }).encode(journey);
 
   test('knows nothing but JSON, and says which schema a value is missing', () => {
     const reader = journeys.learningReader();

@@ -60,7 +60,13 @@ export interface LearningReader<T> extends Reader<T> {
   learn(id: number, schema: unknown): string | null;
 }
 
-export interface Contract<T> extends Reader<T> {
+export interface Encoder<T> {
+  /** Avro in Confluent's wire format. Throws a TypeError for what the schema cannot represent. */
+  encode(event: T): Buffer;
+}
+
+/** `encode` is by the newest version, under its own id. */
+export interface Contract<T> extends Reader<T>, Encoder<T> {
   readonly source: Source;
   /** The oldest first. Events are of the newest. */
   readonly versions: readonly SchemaVersion[];
@@ -68,14 +74,13 @@ export interface Contract<T> extends Reader<T> {
   readonly schemaId: number;
   /** Name and kind of every field, in the order of the schema. */
   readonly fields: readonly Pick<Field, 'name' | 'kind'>[];
-  /** Avro in Confluent's wire format, by the newest version. Throws a TypeError for what the schema cannot represent. */
-  encode(event: T): Buffer;
   encodeJson(event: T): Buffer;
-  /** `encode` by another version, or under the id that a registry gave it. */
-  encoder(o: { version: number; id: number }): (event: T) => Buffer;
+  /** By another version, or under the id that a registry gave it. */
+  encoder(o: { version: number; id: number }): Encoder<T>;
   learningReader(): LearningReader<T>;
 }
 
+export type Encoders = { readonly [S in Source]: Encoder<EventOf[S]> };
 export type Readers = { readonly [S in Source]: Reader<EventOf[S]> };
 
 const NOTHING: readonly string[] = Object.freeze([]);
@@ -97,8 +102,7 @@ export function createContract<T extends object>(source: Source, versions: reado
     encoder({ version, id }) {
       const found = versions.find((one) => one.version === version);
       if (found === undefined) throw new RangeError(`the contract of ${source} has no version ${version}`);
-      const own = new AvroEncoder({ id, schema: found.schema });
-      return (event) => own.encode(event);
+      return new AvroEncoder({ id, schema: found.schema });
     },
     decode: (value) => decode(value, { avro, shape }),
     learningReader() {

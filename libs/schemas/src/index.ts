@@ -3,6 +3,8 @@ export {
   changes,
   contracts,
   type Decoded,
+  type Encoder,
+  type Encoders,
   type LearningReader,
   type Reader,
   type Readers,

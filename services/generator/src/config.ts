@@ -1,13 +1,24 @@
-import { kafkaSettings, type SettingsOf, setting, timeZoneSettings } from '@leakage/runtime';
+import { kafkaSettings, registryWriterSettings, type SettingsOf, setting, timeZoneSettings } from '@leakage/runtime';
+import { contracts } from '@leakage/schemas';
 import { DEFAULT_RATES } from './domain/noise.ts';
 import { PRESETS, type PresetName } from './domain/parameters.ts';
+
+const newestJourney = contracts.journeys.versions.length;
 
 const share = (env: string, fallback: number, help: string) =>
   setting.decimal({ env, default: fallback, min: 0, max: 0.5, help });
 
 export const settings = {
   ...kafkaSettings,
+  ...registryWriterSettings,
   ...timeZoneSettings,
+  journeySchemaVersion: setting.integer({
+    env: 'JOURNEY_SCHEMA_VERSION',
+    default: newestJourney,
+    min: 1,
+    max: newestJourney,
+    help: 'Version of the journey contract that is written; 1 has no app_version. Readers read both.',
+  }),
   preset: setting.choice(Object.keys(PRESETS) as PresetName[], {
     env: 'PRESET',
     default: 'small',

@@ -4,7 +4,8 @@ import { expect, test } from 'vitest';
 import { Encoder } from './encoding.ts';
 
 const topics = ['p.journeys', 'p.calls', 'p.members'];
-const encoder = new Encoder('p', new Map(topics.map((topic) => [topic, 12])));
+const partitions = new Map(topics.map((topic) => [topic, 12]));
+const encoder = new Encoder({ topicPrefix: 'p', partitions, encoders: contracts });
 const clean = { at: 0, damage: null, truth: null };
 
 test('every source goes to its topic under its member, as Avro', () => {

@@ -1,36 +1,38 @@
 import type { OutgoingRecord } from '@leakage/kafka';
-import { contracts, type Source, shardOf, topicName } from '@leakage/schemas';
+import { type Encoders, type Source, shardOf, topicName } from '@leakage/schemas';
 import type { Damage, Emission } from './domain/emission.ts';
 
 /** The bytes of a record as Kafka gets them. */
 export class Encoder {
   readonly #topics: Readonly<Record<Source, string>>;
   readonly #partitions: ReadonlyMap<string, number>;
+  readonly #encoders: Encoders;
 
-  constructor(topicPrefix: string, partitions: ReadonlyMap<string, number>) {
-    const name = (source: Source): string => topicName(topicPrefix, source);
+  constructor(o: { topicPrefix: string; partitions: ReadonlyMap<string, number>; encoders: Encoders }) {
+    const name = (source: Source): string => topicName(o.topicPrefix, source);
     this.#topics = { journeys: name('journeys'), calls: name('calls'), members: name('members') };
-    this.#partitions = partitions;
+    this.#partitions = o.partitions;
+    this.#encoders = o.encoders;
   }
 
   encode(emission: Emission): OutgoingRecord {
     const topic = this.#topics[emission.source];
     const key = emission.event.member_id;
-    const value = damaged(avroOf(emission), emission.damage);
+    const value = damaged(this.#avroOf(emission), emission.damage);
     if (key !== null) return { topic, key, value };
     // Without a key a partitioner picks at random, and the same seed must give the same partitions.
     return { topic, key, value, partition: shardOf(identityOf(emission)) % (this.#partitions.get(topic) ?? 1) };
   }
-}
 
-function avroOf(emission: Emission): Buffer {
-  switch (emission.source) {
-    case 'journeys':
-      return contracts.journeys.encode(emission.event);
-    case 'calls':
-      return contracts.calls.encode(emission.event);
-    case 'members':
-      return contracts.members.encode(emission.event);
+  #avroOf(emission: Emission): Buffer {
+    switch (emission.source) {
+      case 'journeys':
+        return this.#encoders.journeys.encode(emission.event);
+      case 'calls':
+        return this.#encoders.calls.encode(emission.event);
+      case 'members':
+        return this.#encoders.members.encode(emission.event);
+    }
   }
 }
 

@@ -8,6 +8,7 @@ import {
   startPublisher,
   topicOffsets,
 } from '@leakage/kafka';
+import { openEncoders } from '@leakage/registry';
 import { dataDirectory, runService, type ServiceContext, SettingsError, systemClock } from '@leakage/runtime';
 import { topicTable } from '@leakage/schemas';
 import { writeAgents } from './agents-file.ts';
@@ -44,6 +45,14 @@ async function start(ctx: ServiceContext<GeneratorSettings>): Promise<void> {
   if (created.length > 0) log.info({ created }, 'topics created');
   for (const difference of unlike) log.warn(difference);
   const partitions = await partitionCounts(kafka, { topicPrefix: s.topicPrefix, state, folder });
+  const encoders = await openEncoders({
+    url: s.schemaRegistryUrl,
+    register: s.schemaRegistryRegister,
+    topicPrefix: s.topicPrefix,
+    versions: { journeys: s.journeySchemaVersion },
+    log,
+    signal: ctx.signal,
+  });
   const publisher = ctx.own(await startPublisher(kafka, { log }));
 
   const truth = await TruthFile.open(folder, state?.truthBytes ?? 0);
@@ -73,7 +82,7 @@ async function start(ctx: ServiceContext<GeneratorSettings>): Promise<void> {
       live: s.live,
       batchRecords: s.batchRecords,
       publisher,
-      encoder: new Encoder(s.topicPrefix, partitions),
+      encoder: new Encoder({ topicPrefix: s.topicPrefix, partitions, encoders }),
       truth,
       progress: new Progress({ from, historyEnd, wallMs: clock.now(), log, metrics }),
       clock,
