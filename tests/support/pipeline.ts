@@ -53,14 +53,25 @@ export interface OtherServers {
 
 /** An empty pipeline without any process: topics, database and nothing else. */
 export async function emptyPipeline(servers?: OtherServers): Promise<Pipeline> {
-  const brokers = servers?.brokers.split(',') ?? (await testStack()).brokers;
   const database = await freshDatabase(servers?.adminUrl);
-  const prefix = freshPrefix();
-  const env = { DATABASE_URL: database.url, KAFKA_BROKERS: brokers.join(','), TOPIC_PREFIX: prefix };
+  const brokers = servers === undefined ? {} : { brokers: servers.brokers.split(',') };
+  return await pipelineOn({ ...database, ...brokers, prefix: freshPrefix() });
+}
+
+/** The same on a database that is there already; `drop` is called at the end. */
+export async function pipelineOn(o: {
+  readonly url: string;
+  readonly drop: () => Promise<void>;
+  readonly prefix: string;
+  readonly brokers?: readonly string[];
+}): Promise<Pipeline> {
+  const { prefix } = o;
+  const brokers = [...(o.brokers ?? (await testStack()).brokers)];
+  const env = { DATABASE_URL: o.url, KAFKA_BROKERS: brokers.join(','), TOPIC_PREFIX: prefix };
   const kafka = createKafkaClient({ brokers, clientId: 'tests', log });
   await ensureTopics(kafka, topicTable(prefix));
   const topics = (['journeys', 'calls', 'members'] as const).map((source) => topicName(prefix, source));
-  const pool = createPool({ url: database.url, applicationName: 'tests', max: 2, log });
+  const pool = createPool({ url: o.url, applicationName: 'tests', max: 2, log });
   const publisher = await startPublisher(kafka, { log });
   const processes: ServiceProcess[] = [];
 
@@ -70,7 +81,7 @@ export async function emptyPipeline(servers?: OtherServers): Promise<Pipeline> {
   };
   return {
     pool,
-    databaseUrl: database.url,
+    databaseUrl: o.url,
     prefix,
     brokers,
     env,
@@ -90,7 +101,7 @@ export async function emptyPipeline(servers?: OtherServers): Promise<Pipeline> {
       await Promise.all(processes.map((one) => one.stop()));
       await publisher.stop();
       await pool.stop();
-      await database.drop();
+      await o.drop();
     },
   };
 }

@@ -1,0 +1,117 @@
+// The product with a login for each service that may do what that service does and nothing else; the owner is away.
+
+import { contracts, type Source, topicName } from '@leakage/schemas';
+import { call, freePort, journey, profile } from '@leakage/testing';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import type { RoleName } from '../cli/src/init/role-table.ts';
+import { type Installation, newInstallation } from '../cli/src/testing/installation.ts';
+import { verifyPipeline } from '../cli/src/verify.ts';
+import { type Pipeline, pipelineOn } from './support/pipeline.ts';
+
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 180_000 });
+
+const minute = 60_000;
+const monday = Date.parse('2026-03-02T15:00:00Z');
+
+let it: Installation;
+let pipeline: Pipeline;
+beforeAll(async () => {
+  it = await newInstallation();
+  pipeline = await pipelineOn({ url: it.url, drop: it.stop, prefix: it.topicPrefix });
+});
+afterAll(async () => await pipeline.stop());
+
+const record = (source: Source, key: string, value: Buffer) => ({
+  topic: topicName(pipeline.prefix, source),
+  key,
+  value,
+});
+
+/** A member who fails and calls; a correction, a duplicate and something that cannot be read come along. */
+function story(nr: number) {
+  const member_id = `member ${nr}`;
+  const at = monday + nr * 7 * minute;
+  const failed = journey({ member_id, session_id: `session ${nr}`, timestamp: at, event_id: `event ${nr}` });
+  const called = call({ member_id, call_id: `call ${nr}`, call_timestamp: at + 10 * minute });
+  const sent = contracts.calls.encode(called);
+  return [
+    record('members', member_id, contracts.members.encode(profile({ member_id }))),
+    record('journeys', member_id, contracts.journeys.encode(failed)),
+    record('calls', member_id, sent),
+    record('calls', member_id, sent),
+    record('calls', member_id, contracts.calls.encode({ ...called, revision: 1, deleted: nr % 5 === 0 })),
+    record('calls', member_id, contracts.calls.encode({ ...called, revision: 1, handle_time_seconds: 12 })),
+    record('journeys', member_id, Buffer.from('nothing that anybody could read')),
+  ];
+}
+const stories = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => story(from + i)).flat();
+
+const loginOf: Readonly<Record<string, RoleName>> = {
+  'bronze-sink': 'bronze',
+  'silver-joiner': 'silver',
+  'gold-aggregator': 'gold',
+  api: 'api',
+};
+const services = ['bronze-sink', 'silver-joiner', 'gold-aggregator'] as const;
+
+test('services that the owner began go on while init runs, and under their own logins afterwards; everything is equal', async () => {
+  // 1. As on one machine: the owner does everything.
+  const owned = await Promise.all(services.map((name) => pipeline.start(name)));
+  await pipeline.feed(stories(0, 20));
+
+  // 2. While records come, twice: the second time nothing is left to do.
+  const feeding = pipeline.feed(stories(20, 60));
+  const first = await it.init();
+  expect(first.out).toContain(`${it.rolePrefix}_bronze`);
+  await feeding;
+  expect((await it.init()).out).toMatch(/rights +were as they should be/);
+  for (const one of owned) expect(await one.stop()).toBe(0);
+
+  // 3. Each with its own login. Nobody else is connected but this test, which reads.
+  const own = (name: string) => ({ env: { DATABASE_URL: it.urlOf(loginOf[name] ?? 'reader') } });
+  await Promise.all(services.map((name) => pipeline.start(name, own(name))));
+  await pipeline.feed(stories(60, 140));
+  const { rows } = await pipeline.pool.query<{ login: string }>(
+    `select distinct usename::text as login from pg_stat_activity
+      where datname = current_database() and application_name in ('bronze-sink', 'bronze-sink partitions', 'silver-joiner', 'gold-aggregator')
+      order by 1`,
+  );
+  expect(rows.map(({ login }) => login)).toEqual(
+    ['bronze', 'gold', 'silver'].map((role) => `${it.rolePrefix}_${role}`),
+  );
+
+  // 4. Gold counts anew from silver, which needs other rights than folding.
+  await pipeline.pool.query(`delete from ops.reader where reader = 'gold'`);
+  await pipeline.feed(stories(140, 150));
+
+  const report = await verifyPipeline({ databaseUrl: it.url });
+  expect(report.checks.filter((check) => check.differences > 0)).toEqual([]);
+  expect(report.ok).toBe(true);
+});
+
+test('the api serves figures, a member and the pipeline, and its own login cannot read who looked', async () => {
+  const port = await freePort();
+  const env = { DATABASE_URL: it.urlOf('api'), API_PORT: String(port), PSEUDONYM_KEY: 'k'.repeat(32) };
+  await pipeline.start('api', { env });
+  const get = async (path: string, headers: Record<string, string> = {}) => {
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { headers });
+    return { status: answer.status, text: await answer.text() };
+  };
+  for (const path of ['/v1/daily-leakage-summary', '/v1/savings-model', '/v1/root-cause-analysis', '/v1/pipeline']) {
+    expect(await get(path), path).toMatchObject({ status: 200 });
+  }
+  const timeline = await get(`/v1/members/${encodeURIComponent('member 3')}/timeline?purpose=a+test`);
+  expect(timeline).toMatchObject({ status: 200, text: expect.stringContaining('billing') as string });
+  const { rows } = await pipeline.pool.query('select action, purpose from app.audit');
+  expect(rows).toEqual([{ action: 'read_timeline', purpose: 'a test' }]);
+});
+
+test('the questions of the README are answered to a reader who can see no member', async () => {
+  await it.as(it.urlOf('reader'), async (pool) => {
+    const { rows } = await pool.query<{ journey: string; daily_calls: number }>(
+      'select leakage_type as journey, sum(daily_calls) as daily_calls from gold.daily_leakage_summary group by 1',
+    );
+    expect(rows.map(({ journey }) => journey)).toContain('billing');
+    await expect(pool.query('select member_id from gold.journey_timeline')).rejects.toThrow(/permission denied/);
+  });
+});
