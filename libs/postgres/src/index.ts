@@ -24,7 +24,7 @@ export {
   type ShardRow,
 } from './generations.ts';
 export { type ListenerOptions, startListener } from './listener.ts';
-export { type MigrateOptions, migrate, migrateOps, opsMigrations, pendingMigrations } from './migrate.ts';
+export { type MigrateOptions, migrate, migrateOps, opsMigrations, schemaProblems } from './migrate.ts';
 export { createPool, Pool, PoolBusyError, type PoolOptions } from './pool.ts';
 export {
   addOutcomes,
@@ -40,3 +40,5 @@ export { indexedPlansOnly, Session, type SessionOptions, type SinkTx } from './s
 export { type Isolation, inTransaction, type TransactionOptions } from './transaction.ts';
 export { instantParameter, parseInstant } from './values.ts';
 export { waitForRelation } from './wait.ts';
+export { withPool } from './with-pool.ts';
+export { writerSchemaStore } from './writer-schemas.ts';

@@ -1,4 +1,11 @@
 export { type FoundSchema, RegistryClient } from './client.ts';
 export { type EncodersOptions, openEncoders } from './encoders.ts';
 export { RegistryRefusedError, RegistrySilentError } from './errors.ts';
-export { openReaders, type Reading, type ReadingOptions, type RecordsOf, type SchemaStore } from './readers.ts';
+export {
+  contractReading,
+  openReaders,
+  type Reading,
+  type ReadingOptions,
+  type RecordsOf,
+  type SchemaStore,
+} from './readers.ts';

@@ -47,9 +47,12 @@ export interface ReadingOptions {
   readonly signal: AbortSignal;
 }
 
+/** Without a registry: ids are those of the contracts, and there is nothing to learn. */
+export const contractReading: Reading = { readers: contracts, learn: async () => undefined };
+
 /** Asks nothing yet: a registry that is down stops no start. */
 export function openReaders(o: ReadingOptions): Reading {
-  if (o.url === undefined) return { readers: contracts, learn: async () => undefined };
+  if (o.url === undefined) return contractReading;
   o.health.setReady(CHECK, true);
   return new LearningReaders(new RegistryClient(o.url), o);
 }

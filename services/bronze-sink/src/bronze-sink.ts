@@ -1,7 +1,8 @@
 import type { ApplyResult, PartitionChunk, Stage } from '@leakage/kafka';
 import { CommitUnknownError, type CopySource, PositionMovedError, type Session } from '@leakage/postgres';
+import type { Reading } from '@leakage/registry';
 import type { Logger, Metrics } from '@leakage/runtime';
-import { SOURCES, type Source, sourceOfTopic } from '@leakage/schemas';
+import { type Readers, SOURCES, type Source, sourceOfTopic } from '@leakage/schemas';
 import { archive } from './bronze-store.ts';
 import { SourceRows } from './source-rows.ts';
 
@@ -9,6 +10,7 @@ export interface BronzeSinkOptions {
   session: Session;
   topicPrefix: string;
   schema: string;
+  reading: Reading;
   log: Logger;
   metrics: Metrics;
 }
@@ -46,7 +48,9 @@ export class BronzeSink implements Stage<ArchiveBatch> {
   }
 
   async prepare(chunks: readonly PartitionChunk[]): Promise<ArchiveBatch> {
-    const rows = this.#idle.pop() ?? newRows(this.#o.log);
+    const { reading, log } = this.#o;
+    await reading.learn(chunks.map(({ topic, records }) => ({ source: this.#sourceOf(topic), records })));
+    const rows = this.#idle.pop() ?? newRows(reading.readers, log);
     for (const source of SOURCES) rows[source].reset();
     let records = 0;
     for (const chunk of chunks) {
@@ -83,11 +87,11 @@ export class BronzeSink implements Stage<ArchiveBatch> {
   }
 }
 
-function newRows(log: Logger): Rows {
+function newRows(readers: Readers, log: Logger): Rows {
   return {
-    journeys: new SourceRows('journeys', log),
-    calls: new SourceRows('calls', log),
-    members: new SourceRows('members', log),
+    journeys: new SourceRows('journeys', readers.journeys, log),
+    calls: new SourceRows('calls', readers.calls, log),
+    members: new SourceRows('members', readers.members, log),
   };
 }
 

@@ -1,8 +1,16 @@
-import { consumerSettings, databaseSettings, type SettingsOf, schemaSettings, setting } from '@leakage/runtime';
+import {
+  consumerSettings,
+  databaseSettings,
+  registryReaderSettings,
+  type SettingsOf,
+  schemaSettings,
+  setting,
+} from '@leakage/runtime';
 
 export const settings = {
   ...databaseSettings,
   ...consumerSettings,
+  ...registryReaderSettings,
   bronzeSchema: schemaSettings.bronzeSchema,
   batchRecordsMax: setting.integer({
     env: 'BRONZE_BATCH_RECORDS',

@@ -1,5 +1,16 @@
 import { createKafkaClient, ensureTopics, kafkaClientOptions, startConsumer } from '@leakage/kafka';
-import { createPool, migrate, migrateOps, positionStore, Session } from '@leakage/postgres';
+import {
+  createPool,
+  migrate,
+  migrateOps,
+  opsMigrations,
+  positionStore,
+  Session,
+  schemaProblems,
+  withPool,
+  writerSchemaStore,
+} from '@leakage/postgres';
+import { openReaders } from '@leakage/registry';
 import { type PrepareContext, runService, type ServiceContext } from '@leakage/runtime';
 import { topicTable } from '@leakage/schemas';
 import { BronzeSink } from './bronze-sink.ts';
@@ -7,19 +18,31 @@ import { pipeline } from './bronze-store.ts';
 import { type BronzeSettings, metricsPort, settings } from './config.ts';
 import { startPartitionKeeper } from './partitions.ts';
 
+const migrations = new URL('../migrations/', import.meta.url);
+
 await runService<BronzeSettings>({
   name: 'bronze-sink',
   help: 'Keeps every record of the topics as received, once: the archive from which everything can be rebuilt.',
   metricsPort,
   settings,
   prepare,
+  check,
   start,
 });
 
 async function prepare({ settings: s, log }: PrepareContext<BronzeSettings>): Promise<void> {
   const { databaseUrl: url, bronzeSchema: schema } = s;
   await migrateOps({ url, log });
-  await migrate({ url, schemas: [schema], directory: new URL('../migrations/', import.meta.url), log });
+  await migrate({ url, schemas: [schema], directory: migrations, log });
+}
+
+async function check({ settings: s, log }: PrepareContext<BronzeSettings>): Promise<string[]> {
+  const schemas = [
+    { schema: 'ops', directory: opsMigrations },
+    { schema: s.bronzeSchema, directory: migrations },
+  ];
+  const database = { url: s.databaseUrl, applicationName: 'bronze-sink', max: 1, log };
+  return await withPool(database, (pool) => schemaProblems(pool, schemas));
 }
 
 async function start(ctx: ServiceContext<BronzeSettings>): Promise<void> {
@@ -41,6 +64,14 @@ async function start(ctx: ServiceContext<BronzeSettings>): Promise<void> {
   if (created.length > 0) log.info({ created }, 'topics created');
   for (const difference of differences) log.warn(difference);
 
+  const reading = openReaders({
+    url: s.schemaRegistryUrl,
+    waitMs: s.schemaRegistryWaitSeconds * 1_000,
+    store: writerSchemaStore(pool),
+    log,
+    health,
+    signal: ctx.signal,
+  });
   const session = ctx.own(new Session({ url, applicationName, log }));
   const consumer = ctx.own(
     await startConsumer({
@@ -48,7 +79,7 @@ async function start(ctx: ServiceContext<BronzeSettings>): Promise<void> {
       groupId: `${topicPrefix}.bronze-sink`,
       topics: topics.map((topic) => topic.name),
       positions: positionStore(pool, pipeline),
-      stage: new BronzeSink({ session, topicPrefix, schema, log, metrics }),
+      stage: new BronzeSink({ session, topicPrefix, schema, reading, log, metrics }),
       maxBatchRecords: s.batchRecordsMax,
       lingerMs: s.lingerMs,
       sessionTimeoutMs: s.sessionTimeoutMs,

@@ -1,5 +1,6 @@
 import type { KafkaRecord, PartitionChunk } from '@leakage/kafka';
 import { createPool, migrate, migrateOps, type Pool, positionStore, Session } from '@leakage/postgres';
+import { contractReading } from '@leakage/registry';
 import { createLogger, Metrics } from '@leakage/runtime';
 import { contracts, SOURCES, type Source, topicName } from '@leakage/schemas';
 import { call, freshDatabase, journey, profile } from '@leakage/testing';
@@ -23,7 +24,14 @@ beforeAll(async () => {
   await migrate({ url, schemas: ['bronze'], directory: new URL('../migrations/', import.meta.url), log });
   pool = createPool({ url, applicationName: 'test', log });
   session = new Session({ url, applicationName: 'test', log });
-  sink = new BronzeSink({ session, topicPrefix: 'p', schema: 'bronze', log, metrics: new Metrics() });
+  sink = new BronzeSink({
+    session,
+    topicPrefix: 'p',
+    schema: 'bronze',
+    reading: contractReading,
+    log,
+    metrics: new Metrics(),
+  });
   const parts = SOURCES.map((source) => ({ topic: topicName('p', source), partition: 0, lowOffset: 0 }));
   await positionStore(pool, pipeline).load(parts, 'cluster');
 });

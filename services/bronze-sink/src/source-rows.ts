@@ -1,24 +1,22 @@
 import type { KafkaRecord } from '@leakage/kafka';
 import { CopyEncoder, type CopySource } from '@leakage/postgres';
 import type { Logger } from '@leakage/runtime';
-import { type Contract, contracts, type EventOf, type Source } from '@leakage/schemas';
+import type { EventOf, Reader, Source } from '@leakage/schemas';
 import { describeHeaders, textHeader } from './domain/headers.ts';
 import { type Layout, layouts, storableInstant } from './domain/layout.ts';
-
-const contractOf: { readonly [S in Source]: Contract<EventOf[S]> } = contracts;
 
 /** The rows of one source in one batch: records in, COPY data out. Used again for later batches. */
 export class SourceRows<S extends Source = Source> {
   readonly #layout: Layout<S>;
-  readonly #contract: Contract<EventOf[S]>;
+  readonly #reader: Reader<EventOf[S]>;
   readonly #encoder: CopyEncoder;
   readonly #row: unknown[] = [];
   readonly #log: Logger;
   #undecoded = 0;
 
-  constructor(source: S, log: Logger) {
+  constructor(source: S, reader: Reader<EventOf[S]>, log: Logger) {
     this.#layout = layouts[source];
-    this.#contract = contractOf[source];
+    this.#reader = reader;
     this.#encoder = new CopyEncoder(this.#layout.types);
     this.#log = log;
   }
@@ -40,7 +38,7 @@ export class SourceRows<S extends Source = Source> {
   /** Whatever a record holds, it becomes a row. */
   add(record: KafkaRecord): void {
     const { topic, partition, offset } = record;
-    const decoded = this.#contract.decode(record.value);
+    const decoded = this.#reader.decode(record.value);
     if (!decoded.ok) this.#undecoded += 1;
     const as = {
       kafka_topic: topic,
@@ -58,7 +56,7 @@ export class SourceRows<S extends Source = Source> {
     try {
       this.#encoder.row(this.#row);
     } catch (error) {
-      // The contracts promise that this cannot happen. If it does, the record is kept all the same and blocks nothing.
+      // The readers promise that this cannot happen. If it does, the record is kept all the same and blocks nothing.
       this.#log.error({ err: error, topic, partition, offset }, 'a decoded record does not fit its columns');
       this.#layout.fill(this.#row, { ...as, decode_error: as.decode_error ?? 'unstorable' }, null);
       this.#encoder.row(this.#row);

@@ -2,6 +2,7 @@ import {
   consumerSettings,
   databaseSettings,
   generationSettings,
+  registryReaderSettings,
   type SettingsOf,
   schemaSettings,
   setting,
@@ -33,6 +34,7 @@ export const ruleSettings = {
 export const settings = {
   ...databaseSettings,
   ...consumerSettings,
+  ...registryReaderSettings,
   ...ruleSettings,
   silverSchema: schemaSettings.silverSchema,
   ...generationSettings,

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { ensureGeneration, type Generation, type Pool } from '@leakage/postgres';
+import { ensureGeneration, type Generation, loadGeneration, type Pool } from '@leakage/postgres';
 import { type Environment, SettingsError, settingsSet } from '@leakage/runtime';
 import { PARTITIONS } from '@leakage/schemas';
 import { ruleSettings, type SilverSettings } from './config.ts';
@@ -55,21 +55,30 @@ export async function openGeneration(
     rulesVersion: RULES_VERSION,
     shards: PARTITIONS,
   });
-  if (generation.state === 'dropped') {
-    throw new SettingsError([`generation ${id} was dropped: set GENERATION to another number`]);
-  }
+  const problems = misfits(generation, explicit);
+  if (problems.length > 0) throw new SettingsError(problems);
+  return generation;
+}
+
+/** Why this program could not work on a generation, in sentences. */
+export async function generationProblems(pool: Pool, id: number, explicit: Partial<Rules>): Promise<string[]> {
+  const generation = await loadGeneration(pool, id);
+  return generation === null ? [`generation ${id} (GENERATION) does not exist`] : misfits(generation, explicit);
+}
+
+function misfits(generation: Generation, explicit: Partial<Rules>): string[] {
+  const { id } = generation;
+  if (generation.state === 'dropped') return [`generation ${id} was dropped: set GENERATION to another number`];
   if (generation.rulesVersion !== RULES_VERSION) {
-    throw new SettingsError([
+    return [
       `generation ${id} was made by version ${generation.rulesVersion} of the rules, this program has version ` +
         `${RULES_VERSION}: set GENERATION to a new number to compute everything anew beside it, or run the program that made it`,
-    ]);
+    ];
   }
   const differences = rulesDifferences(explicit, generation.rules);
-  if (differences.length > 0) {
-    throw new SettingsError([
-      `generation ${id} was made with other rules: ${differences.join('; ')}. Unset what differs to go on with it, ` +
-        'or set GENERATION to a new number to compute everything anew beside it',
-    ]);
-  }
-  return generation;
+  if (differences.length === 0) return [];
+  return [
+    `generation ${id} was made with other rules: ${differences.join('; ')}. Unset what differs to go on with it, ` +
+      'or set GENERATION to a new number to compute everything anew beside it',
+  ];
 }

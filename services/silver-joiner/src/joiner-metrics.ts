@@ -74,7 +74,8 @@ export function joinerMetrics(metrics: Metrics): JoinerMetrics {
   };
 }
 
-/** A label must not take a producer's word for its value: the id of an unknown schema can be any number (law 10). */
+/** A label must not take a producer's word for its value: the id of a schema can be any number (law 10). */
 function bounded(reason: string): string {
-  return reason.startsWith('unknown_schema_id:') ? 'unknown_schema_id' : reason;
+  const [, named] = /^(unknown_schema_id|incompatible_schema):/.exec(reason) ?? [];
+  return named ?? reason;
 }

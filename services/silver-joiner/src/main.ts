@@ -5,20 +5,27 @@ import {
   indexedPlansOnly,
   migrate,
   migrateOps,
+  opsMigrations,
   positionStore,
   publishViews,
   Session,
+  schemaProblems,
+  withPool,
+  writerSchemaStore,
 } from '@leakage/postgres';
+import { openReaders } from '@leakage/registry';
 import { type PrepareContext, runService, type ServiceContext } from '@leakage/runtime';
 import { shardOf, sourceOfTopic, topicTable } from '@leakage/schemas';
 import { metricsPort, type SilverSettings, settings } from './config.ts';
 import { openRuleBook } from './domain/rules.ts';
-import { explicitRules, openGeneration, rulesOf } from './generation.ts';
+import { explicitRules, generationProblems, openGeneration, rulesOf } from './generation.ts';
 import { Joiner } from './joiner.ts';
 import { joinerMetrics } from './joiner-metrics.ts';
 import { ChangesNotifier, changesChannel } from './notifier.ts';
 import { SilverStore } from './silver-store.ts';
 import { stagingTables } from './staging.ts';
+
+const migrations = new URL('../migrations/', import.meta.url);
 
 await runService<SilverSettings>({
   name: 'silver-joiner',
@@ -26,6 +33,7 @@ await runService<SilverSettings>({
   metricsPort,
   settings,
   prepare,
+  check,
   start,
 });
 
@@ -34,16 +42,23 @@ async function prepare({ settings: s, log }: PrepareContext<SilverSettings>): Pr
   const { databaseUrl: url, generation: id } = s;
   const rules = rulesOf(s);
   await migrateOps({ url, log });
-  const directory = new URL('../migrations/', import.meta.url);
-  await migrate({ url, schemas: [`${s.silverSchema}_${id}`], directory, log });
-  const pool = createPool({ url, applicationName: 'silver-joiner', max: 1, log });
-  try {
+  await migrate({ url, schemas: [`${s.silverSchema}_${id}`], directory: migrations, log });
+  return await withPool({ url, applicationName: 'silver-joiner', max: 1, log }, async (pool) => {
     const generation = await openGeneration(pool, id, { rules, explicit: explicitRules(rules) });
     await publishViews(pool, s.silverSchema, id);
     return generation;
-  } finally {
-    await pool.stop();
-  }
+  });
+}
+
+async function check({ settings: s, log }: PrepareContext<SilverSettings>): Promise<string[]> {
+  const { databaseUrl: url, generation: id } = s;
+  return await withPool({ url, applicationName: 'silver-joiner', max: 1, log }, async (pool) => {
+    const problems = await schemaProblems(pool, [
+      { schema: 'ops', directory: opsMigrations },
+      { schema: `${s.silverSchema}_${id}`, directory: migrations },
+    ]);
+    return problems.length > 0 ? problems : await generationProblems(pool, id, explicitRules(rulesOf(s)));
+  });
 }
 
 async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
@@ -64,11 +79,19 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
   if (created.length > 0) log.info({ created }, 'topics created');
   for (const difference of differences) log.warn(difference);
 
+  const reading = openReaders({
+    url: s.schemaRegistryUrl,
+    waitMs: s.schemaRegistryWaitSeconds * 1_000,
+    store: writerSchemaStore(pool),
+    log,
+    health,
+    signal: ctx.signal,
+  });
   const book = openRuleBook(generation.rules, shardOf);
   const notifier = ctx.own(new ChangesNotifier(pool, changesChannel(id), log));
   const session = ctx.own(new Session({ url, applicationName, setup: [...indexedPlansOnly, ...stagingTables], log }));
   const joiner = new Joiner({
-    prepare: { book, horizon: null, sourceOf: (topic) => sourceOfTopic(topicPrefix, topic) },
+    prepare: { book, horizon: null, sourceOf: (topic) => sourceOfTopic(topicPrefix, topic), reading },
     session,
     store: new SilverStore({ schema, generation: id, pipeline, book }),
     metrics: joinerMetrics(metrics),

@@ -2,14 +2,8 @@ import { createHash } from 'node:crypto';
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
 import type { KafkaRecord, PartitionChunk } from '@leakage/kafka';
 import type { CopySource } from '@leakage/postgres';
-import {
-  type CallLog,
-  contracts,
-  type Decoded,
-  type DigitalJourneyEvent,
-  type MemberProfile,
-  type Source,
-} from '@leakage/schemas';
+import type { Reading } from '@leakage/registry';
+import type { CallLog, DigitalJourneyEvent, MemberProfile, Reader, Readers, Source } from '@leakage/schemas';
 import { type CleanContext, type Cleaned, cleanCall, cleanJourney, cleanProfile } from './domain/clean.ts';
 import type { Warning } from './domain/expectations.ts';
 import { QualityTally } from './domain/quality.ts';
@@ -56,6 +50,7 @@ export interface PrepareOptions {
   readonly book: RuleBook;
   readonly horizon: number | null;
   readonly sourceOf: (topic: string) => Source | null;
+  readonly reading: Reading;
 }
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
@@ -63,7 +58,6 @@ const sha256 = (text: string): string => createHash('sha256').update(text).diges
 /** What one source's records go through. */
 interface Intake<E, R extends Version> {
   readonly table: SourceTable<R>;
-  decode(value: Buffer | null): Decoded<E>;
   clean(event: E, kafkaTimestamp: number, context: CleanContext): Cleaned<R>;
   /** What a person would look a refused record up by. */
   id(event: E): string | null;
@@ -73,7 +67,6 @@ interface Intake<E, R extends Version> {
 
 const JOURNEY_INTAKE: Intake<DigitalJourneyEvent, JourneyEvent> = {
   table: JOURNEYS,
-  decode: (value) => contracts.journeys.decode(value),
   clean: cleanJourney,
   id: (event) => event.event_id,
   mark: (row, marks, tally) => {
@@ -85,7 +78,6 @@ const JOURNEY_INTAKE: Intake<DigitalJourneyEvent, JourneyEvent> = {
 
 const CALL_INTAKE: Intake<CallLog, Call> = {
   table: CALLS,
-  decode: (value) => contracts.calls.decode(value),
   clean: cleanCall,
   id: (event) => event.call_id,
   mark: (row, marks, tally) => {
@@ -96,7 +88,6 @@ const CALL_INTAKE: Intake<CallLog, Call> = {
 
 const MEMBER_INTAKE: Intake<MemberProfile, Profile> = {
   table: MEMBERS,
-  decode: (value) => contracts.members.decode(value),
   clean: cleanProfile,
   id: (event) => event.member_id,
   mark: () => {
@@ -118,10 +109,12 @@ class Collector {
     members: new QualityTally('members'),
   };
   misrouted = 0;
+  readonly #readers: Readers;
   readonly #book: RuleBook;
   readonly #clean: CleanContext;
 
-  constructor({ book, horizon }: PrepareOptions) {
+  constructor({ book, horizon, reading }: PrepareOptions) {
+    this.#readers = reading.readers;
     this.#book = book;
     this.#clean = { aligner: book.aligner, sha256, horizon };
   }
@@ -134,19 +127,21 @@ class Collector {
 
   take(opened: { index: number; lane: Lane }, record: KafkaRecord): void {
     const { source } = opened.lane;
-    if (source === 'journeys') this.#take(JOURNEY_INTAKE, this.journeys, { ...opened, record });
-    else if (source === 'calls') this.#take(CALL_INTAKE, this.calls, { ...opened, record });
-    else this.#take(MEMBER_INTAKE, this.members, { ...opened, record });
+    if (source === 'journeys')
+      this.#take(JOURNEY_INTAKE, this.journeys, { ...opened, record, reader: this.#readers.journeys });
+    else if (source === 'calls')
+      this.#take(CALL_INTAKE, this.calls, { ...opened, record, reader: this.#readers.calls });
+    else this.#take(MEMBER_INTAKE, this.members, { ...opened, record, reader: this.#readers.members });
   }
 
   #take<E, R extends Version>(
     intake: Intake<E, R>,
     into: Arrival<R>[],
-    { index, lane, record }: { index: number; lane: Lane; record: KafkaRecord },
+    { index, lane, record, reader }: { index: number; lane: Lane; record: KafkaRecord; reader: Reader<E> },
   ): void {
     const { topic, partition, offset, timestampMs: receivedAt, value } = record;
     const tally = this.quality[lane.source];
-    const decoded = intake.decode(value);
+    const decoded = reader.decode(value);
     const cleaned = decoded.ok
       ? intake.clean(decoded.event, receivedAt, this.#clean)
       : ({ ok: false, reasons: [decoded.error] } as const);
@@ -211,17 +206,23 @@ function reduce<R extends Version>(
   return reduced;
 }
 
+function sourceOf({ topic }: PartitionChunk, options: PrepareOptions): Source {
+  const source = options.sourceOf(topic);
+  if (source === null) throw new Error(`topic ${topic} is none of this service's topics`);
+  return source;
+}
+
 /** Decodes, cleans, reduces and encodes a batch. Reads no state, so it may run while the batch before is applied. */
 export async function prepareBatch(
   chunks: readonly PartitionChunk[],
   options: PrepareOptions,
   encoder: BatchEncoder,
 ): Promise<PreparedBatch> {
+  const parts = chunks.map((chunk) => ({ chunk, source: sourceOf(chunk, options), records: chunk.records }));
+  await options.reading.learn(parts);
   const collected = new Collector(options);
   let untilYield = YIELD_RECORDS;
-  for (const chunk of chunks) {
-    const source = options.sourceOf(chunk.topic);
-    if (source === null) throw new Error(`topic ${chunk.topic} is none of this service's topics`);
+  for (const { chunk, source } of parts) {
     const opened = collected.open(chunk, source);
     for (const record of chunk.records) {
       collected.take(opened, record);

@@ -1,6 +1,7 @@
 import type { KafkaRecord, PartitionChunk } from '@leakage/kafka';
+import type { Reading } from '@leakage/registry';
 import { Metrics } from '@leakage/runtime';
-import { contracts, type Source, shardOf } from '@leakage/schemas';
+import { type Contract, contracts, type LearningReader, type Source, shardOf } from '@leakage/schemas';
 import { call, journey, profile } from '@leakage/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -46,8 +47,19 @@ async function prepared(
     holes: 0,
     records,
   };
-  return await prepareBatch([chunk], { book, horizon, sourceOf: () => source }, new BatchEncoder());
+  return await prepareBatch([chunk], { book, horizon, sourceOf: () => source, reading }, new BatchEncoder());
 }
+
+/** As a registry may have it: the contracts under their ids, and something else under 98. */
+function taught<T>({ versions, learningReader }: Contract<T>): LearningReader<T> {
+  const reader = learningReader();
+  for (const { id, schema } of versions) reader.learn(id, schema);
+  reader.learn(98, 'string');
+  return reader;
+}
+const { journeys, calls, members } = contracts;
+const readers = { journeys: taught(journeys), calls: taught(calls), members: taught(members) };
+const reading: Reading = { readers, learn: async () => undefined };
 
 type Fields<S extends Source> = Parameters<
   { journeys: typeof journey; calls: typeof call; members: typeof profile }[S]
@@ -82,6 +94,7 @@ const broken = (value: Buffer) => ({
   truncated: value.subarray(0, 12),
   trailing_bytes: Buffer.concat([value, Buffer.from([0])]),
   'unknown_schema_id:99': header(99),
+  'incompatible_schema:98': header(98),
   'avro:union_index': Buffer.concat([value.subarray(0, 5), Buffer.from([0x7e]), value.subarray(6)]),
   json: Buffer.from('{'),
 });

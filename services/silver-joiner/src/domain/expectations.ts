@@ -350,6 +350,7 @@ export const EXPECTATIONS = [
       'truncated',
       'trailing_bytes',
       'unknown_schema_id:*',
+      'incompatible_schema:*',
       'avro:*',
       'json',
       'type:*',

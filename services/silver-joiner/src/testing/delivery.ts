@@ -1,4 +1,5 @@
 import type { KafkaRecord, PartitionChunk } from '@leakage/kafka';
+import { contractReading } from '@leakage/registry';
 import {
   type CallLog,
   contracts,
@@ -24,6 +25,7 @@ export function prepareOptions(rules: Rules = DEFAULT_RULES): PrepareOptions {
     book: openRuleBook(rules, shardOf),
     horizon: null,
     sourceOf: (topic) => sourceOfTopic(PREFIX, topic),
+    reading: contractReading,
   };
 }
 
