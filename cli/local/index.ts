@@ -1,5 +1,5 @@
 import { type DataFolder, openDataFolder } from './data-folder.ts';
-import { type LocalServer, startKafka } from './kafka-server.ts';
+import { type KafkaExtras, type LocalServer, type PostgresExtras, startKafka } from './kafka-server.ts';
 import { stopLeftovers } from './launch-record.ts';
 import { freePorts } from './ports.ts';
 import { startPostgres } from './postgres-server.ts';
@@ -8,7 +8,7 @@ export type { DataFolder } from './data-folder.ts';
 export { folderCanBeWritten, holderOf, openDataFolder, replaceFile } from './data-folder.ts';
 export { findJava, findMaven } from './java.ts';
 export { kafkaJarsFolder, kafkaVersion } from './kafka-jars.ts';
-export { brokerSettings } from './kafka-server.ts';
+export { brokerSettings, type KafkaExtras, type PostgresExtras } from './kafka-server.ts';
 export { freePorts, isFree } from './ports.ts';
 export { postgresMayRun } from './postgres-account.ts';
 export { postgresBinaries } from './postgres-binaries.ts';
@@ -26,6 +26,9 @@ export interface LocalStackOptions {
   readonly empty?: boolean;
   /** For tests: starts sooner and is slower afterwards. */
   readonly shortLived?: boolean;
+  /** For tests of what somebody's own servers may demand. */
+  readonly kafkaExtras?: KafkaExtras;
+  readonly postgresExtras?: PostgresExtras;
   /** Hears what is being done, a line at a time. */
   readonly say?: (line: string) => void;
   /** Gives the start up: what has been started by then is stopped, and the start fails with the signal's reason. */
@@ -70,8 +73,8 @@ async function startServers(folder: DataFolder, o: LocalStackOptions, say: (line
   const [kafkaPort = 0, kafkaController = 0, postgresPort = 0] = await freePorts(wishes);
   const ports = { kafka: kafkaPort, kafkaController, postgres: postgresPort };
   const [kafka, postgres] = await Promise.allSettled([
-    o.brokers ? null : startKafka({ folder, ports, say, signal: o.signal, shortLived: o.shortLived }),
-    o.databaseUrl ? null : startPostgres({ folder, ports, say, signal: o.signal }),
+    o.brokers ? null : startKafka({ ...o, folder, ports, say }),
+    o.databaseUrl ? null : startPostgres({ ...o, folder, ports, say }),
   ]);
   folder.remember(ports);
   if (kafka.status === 'fulfilled' && postgres.status === 'fulfilled') {

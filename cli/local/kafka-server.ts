@@ -16,6 +16,25 @@ export interface StartOptions {
   readonly say: (line: string) => void;
   readonly signal?: AbortSignal | undefined;
   readonly shortLived?: boolean | undefined;
+  readonly kafkaExtras?: KafkaExtras | undefined;
+  readonly postgresExtras?: PostgresExtras | undefined;
+}
+
+/** What a broker has beside its listener without security, for tests. */
+export interface KafkaExtras {
+  readonly listeners: readonly { readonly name: string; readonly protocol: string; readonly port: number }[];
+  readonly properties: Readonly<Record<string, string>>;
+  /** SCRAM users, as `kafka-storage format --add-scram` takes them. */
+  readonly scram: readonly string[];
+}
+
+/** What a database server has beside the user postgres with a password, for tests. */
+export interface PostgresExtras {
+  readonly settings: Readonly<Record<string, string>>;
+  /** Lines of pg_hba.conf, in front of ours. */
+  readonly admission: readonly string[];
+  /** Files in the data folder, which belong to the server. */
+  readonly files: Readonly<Record<string, string>>;
 }
 
 export interface LocalServer {
@@ -39,16 +58,23 @@ const startDeadlineMs = 120_000;
 const log4j = fileURLToPath(new URL('./log4j2.xml', import.meta.url));
 
 /** One real broker in KRaft mode, broker and controller in one process, listening on 127.0.0.1 only. */
-export async function startKafka({ folder, ports, say, signal, shortLived }: StartOptions): Promise<LocalServer> {
+export async function startKafka({
+  folder,
+  ports,
+  say,
+  signal,
+  shortLived,
+  kafkaExtras,
+}: StartOptions): Promise<LocalServer> {
   const java = await findJava();
   const jars = await kafkaJars({ folder, say, signal });
   const home = join(folder.path, 'kafka');
   mkdirSync(home, { recursive: true, mode: 0o700 });
-  writeFileSync(join(home, 'server.properties'), serverProperties(ports.kafka, ports.kafkaController));
+  writeFileSync(join(home, 'server.properties'), serverProperties(ports.kafka, ports.kafkaController, kafkaExtras));
   const javaArgs = ['-cp', join(jars, '*'), `-Dleakage.logs=${folder.logs}`, `-Dlog4j2.configurationFile=${log4j}`];
   if (!existsSync(join(home, 'log', 'meta.properties'))) {
     say('Preparing storage for Kafka');
-    await format(java.command, javaArgs, home);
+    await format({ java: java.command, javaArgs, home, scram: kafkaExtras?.scram ?? [] });
   }
   const log = join(folder.logs, 'kafka.log');
   if (existsSync(log)) renameSync(log, `${log}.1`); // what we wait for below must come from this start
@@ -86,8 +112,15 @@ export async function startKafka({ folder, ports, say, signal, shortLived }: Sta
   };
 }
 
+interface FormatOptions {
+  readonly java: string;
+  readonly javaArgs: readonly string[];
+  readonly home: string;
+  readonly scram: readonly string[];
+}
+
 /** The cluster id is made here, once, and stays with the data: a position in Postgres names it. */
-async function format(java: string, javaArgs: readonly string[], home: string): Promise<void> {
+async function format({ java, javaArgs, home, scram }: FormatOptions): Promise<void> {
   let clusterId = randomBytes(16).toString('base64url');
   while (clusterId.startsWith('-')) clusterId = randomBytes(16).toString('base64url'); // it would read as an option
   try {
@@ -102,7 +135,10 @@ async function format(java: string, javaArgs: readonly string[], home: string): 
         clusterId,
         '-c',
         'server.properties',
-      ].concat('--ignore-formatted'),
+      ].concat(
+        '--ignore-formatted',
+        scram.flatMap((user) => ['--add-scram', user]),
+      ),
       { cwd: home, timeoutMs: 60_000 },
     );
   } catch (error) {
@@ -154,16 +190,23 @@ export const brokerSettings: Readonly<Record<string, string | number | boolean>>
 };
 
 /** Relative paths: the process runs in its own folder, so no character of a path needs escaping here. */
-function serverProperties(port: number, controllerPort: number): string {
+function serverProperties(port: number, controllerPort: number, extras?: KafkaExtras): string {
+  const more = extras?.listeners ?? [];
+  const own = [`PLAINTEXT://127.0.0.1:${port}`, ...more.map((l) => `${l.name}://127.0.0.1:${l.port}`)];
   return `${Object.entries({
     ...brokerSettings,
     // Fixed voters rather than a dynamic quorum: the controller's port may then change between starts.
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
-    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    listeners: [...own, `CONTROLLER://127.0.0.1:${controllerPort}`].join(','),
+    'advertised.listeners': own.join(','),
+    'listener.security.protocol.map': [
+      'PLAINTEXT:PLAINTEXT',
+      'CONTROLLER:PLAINTEXT',
+      ...more.map((l) => `${l.name}:${l.protocol}`),
+    ].join(','),
     'inter.broker.listener.name': 'PLAINTEXT',
     'log.dirs': 'log',
+    ...extras?.properties,
   })
     .map(([key, value]) => `${key}=${value}`)
     .join('\n')}\n`;

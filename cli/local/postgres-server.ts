@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DataFolder, replaceFile } from './data-folder.ts';
-import type { LocalServer, StartOptions } from './kafka-server.ts';
+import type { LocalServer, PostgresExtras, StartOptions } from './kafka-server.ts';
 import { type PostgresAccount, postgresAccount } from './postgres-account.ts';
 import { type PostgresBinaries, postgresBinaries } from './postgres-binaries.ts';
 import { machineSize, postgresSettings } from './postgres-settings.ts';
@@ -35,9 +35,16 @@ export const postgresMajor = '18';
 /** The same order of texts everywhere, whatever the machine's language. Containers use it too. */
 export const clusterLocale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
 const database = 'main';
+const admission = 'host all all 127.0.0.1/32 scram-sha-256';
 
 /** A real Postgres 18 with the database `main`, listening on 127.0.0.1 only, behind a password made for this folder. */
-export async function startPostgres({ folder, ports, say, signal }: StartOptions): Promise<LocalServer> {
+export async function startPostgres({
+  folder,
+  ports,
+  say,
+  signal,
+  postgresExtras: extras,
+}: StartOptions): Promise<LocalServer> {
   const binaries = postgresBinaries();
   const cluster = join(folder.path, 'postgres');
   const account = await postgresAccount([join(cluster, 'PG_VERSION'), binaries.postgres]);
@@ -47,11 +54,13 @@ export async function startPostgres({ folder, ports, say, signal }: StartOptions
     await createCluster({ folder, cluster, binaries, account, password });
   }
   checkVersion(cluster);
+  if (extras) addExtras(cluster, account, extras);
   const settings = {
     ...postgresSettings(machineSize(folder.path)),
     port: ports.postgres,
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
+    ...extras?.settings,
   };
   const log = join(folder.logs, 'postgres.log');
   const logStart = existsSync(log) ? statSync(log).size : 0;
@@ -109,7 +118,7 @@ async function createCluster(o: ClusterOptions): Promise<void> {
     // The single-user mode needs no client, no port and no password file: one statement a line on standard input.
     const statements = `alter user postgres password '${o.password}';\ncreate database ${database};\n`;
     await runAs(o.binaries.postgres, ['--single', '-D', unfinished, 'postgres'], statements);
-    writeFileSync(join(unfinished, 'pg_hba.conf'), 'host all all 127.0.0.1/32 scram-sha-256\n');
+    writeFileSync(join(unfinished, 'pg_hba.conf'), `${admission}\n`);
   } catch (error) {
     appendFileSync(join(o.folder.logs, 'postgres.log'), `${reasonOf(error)}\n`);
     throw new Problem(
@@ -119,6 +128,14 @@ async function createCluster(o: ClusterOptions): Promise<void> {
     );
   }
   renameSync(unfinished, o.cluster);
+}
+
+function addExtras(cluster: string, { owner }: PostgresAccount, extras: PostgresExtras): void {
+  const files = { ...extras.files, 'pg_hba.conf': `${[...extras.admission, admission].join('\n')}\n` };
+  for (const [name, content] of Object.entries(files)) {
+    replaceFile(join(cluster, name), content);
+    if (owner) chownSync(join(cluster, name), owner.uid, owner.gid);
+  }
 }
 
 /** Hexadecimal, so that it needs no escaping in a URL or in SQL. */

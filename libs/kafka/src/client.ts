@@ -7,7 +7,7 @@ import { kafkaLogCreator } from './kafkajs-log.ts';
 import { repairDecoding, repairHeartbeats } from './kafkajs-repairs.ts';
 import { oauthBearer } from './oauth-bearer.ts';
 import { TokenEndpointError, tokenSource } from './oauth-token.ts';
-import { type Attempt, explainRefusals, isLoss, refusalOf } from './refusals.ts';
+import { type Attempt, explainRefusals, forbidden, isForbidden, isLoss, refusalOf } from './refusals.ts';
 
 /** A cluster to talk to. kafkajs stays behind it, so that it can be replaced. */
 export interface KafkaClient {
@@ -115,7 +115,9 @@ export async function answered<T>(asking: Promise<T>, client: KafkaClient): Prom
   try {
     return await asking;
   } catch (error) {
-    throw refusalIn(error) ?? (lossIn(error) === null ? error : await noAnswer(error, client));
+    throw (
+      refusalIn(error) ?? forbiddenIn(error, client) ?? (lossIn(error) === null ? error : await noAnswer(error, client))
+    );
   }
 }
 
@@ -146,6 +148,11 @@ function addressOf(broker: string | undefined): { host: string; port: number } |
 
 function refusalIn(error: unknown): RefusedError | null {
   return causeOf(error, (cause) => cause instanceof RefusedError);
+}
+
+function forbiddenIn(error: unknown, client: KafkaClient): RefusedError | null {
+  const cause = causeOf(error, isForbidden);
+  return cause === null ? null : forbidden(cause, innerOf(client).access, client.brokers.join(', '));
 }
 
 function lossIn(error: unknown): Error | null {

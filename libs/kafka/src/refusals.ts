@@ -104,6 +104,24 @@ function loginRefusal(error: Error, attempt: Attempt): RefusedError {
   );
 }
 
+/** What the cluster's rules (ACLs) do not allow whoever we are; kafkajs keeps the reasons of several topics in a list. */
+export function isForbidden(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false;
+  if (error instanceof kafkajs.KafkaJSAggregateError) return error.errors.some(isForbidden);
+  return /_AUTHORIZATION_FAILED$/.test(String(typeOf(error)));
+}
+
+export function forbidden(error: Error, { ssl, sasl }: Omit<Attempt, keyof Address>, where: string): RefusedError {
+  const certified = ssl?.cert === undefined ? 'somebody who has not logged in' : 'the owner of our certificate';
+  const who = sasl?.username ?? sasl?.clientId;
+  const [first] = error instanceof kafkajs.KafkaJSAggregateError ? error.errors : [error];
+  const topic = first instanceof Error && 'topic' in first ? `, topic ${first.topic}` : '';
+  return new RefusedError(
+    `Kafka at ${where} does not allow ${who === undefined ? certified : `user ${who}`} what we need (${messageOf(first)}${topic})`,
+    'allow what docs/own-clusters.md lists',
+  );
+}
+
 /** kafkajs calls every failure on the way a refusal: a broker that goes away while somebody logs in is none. */
 function isLoginRefused(error: unknown): error is Error {
   if (error instanceof TokenRefusedError || typeOf(error) === 'SASL_AUTHENTICATION_FAILED') return true;

@@ -2,6 +2,7 @@ import { retry } from '@leakage/runtime';
 import type { TopicSpec } from '@leakage/schemas';
 import kafkajs, { type Admin } from 'kafkajs';
 import { type KafkaClient, withAdmin } from './client.ts';
+import { isForbidden } from './refusals.ts';
 import type { PartitionEnds } from './types.ts';
 
 const createTimeoutMs = 15_000;
@@ -64,16 +65,27 @@ async function differencesOf(admin: Admin, { name, partitions, config }: TopicSp
   const { topics } = await admin.fetchTopicMetadata({ topics: [name] });
   const count = topics.find((topic) => topic.name === name)?.partitions.length ?? 0;
   const found = count === partitions ? [] : [`topic ${name} has ${count} partitions, expected ${partitions}`];
-  const { resources } = await admin.describeConfigs({
-    includeSynonyms: false,
-    resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name, configNames: Object.keys(config) }],
-  });
-  const entries = new Map(resources[0]?.configEntries.map((entry) => [entry.configName, entry.configValue]));
+  const entries = await configOf(admin, name, Object.keys(config));
+  if (entries === null) return [...found, `topic ${name} may not be checked: allow us DescribeConfigs on it`];
   for (const [key, expected] of Object.entries(config)) {
     const actual = entries.get(key);
     if (actual !== expected) found.push(`topic ${name} has ${key}=${actual ?? '(unset)'}, expected ${expected}`);
   }
   return found;
+}
+
+/** Null where a rule of the cluster forbids to ask. */
+async function configOf(admin: Admin, name: string, configNames: string[]): Promise<Map<string, string> | null> {
+  try {
+    const { resources } = await admin.describeConfigs({
+      includeSynonyms: false,
+      resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name, configNames }],
+    });
+    return new Map(resources[0]?.configEntries.map((entry) => [entry.configName, entry.configValue]));
+  } catch (error) {
+    if (isForbidden(error)) return null;
+    throw error;
+  }
 }
 
 /** The ends of every partition: `high` ends before the first record of a transaction that is still open. */

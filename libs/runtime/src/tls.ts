@@ -52,7 +52,7 @@ function readPem({ setting, path }: Named, what: string): string {
   } catch (error) {
     throw new SettingsError([`${setting} leads to ${path}, which cannot be read (${reasonOf(error)})`]);
   }
-  if (new RegExp(`-----BEGIN [A-Z ]*${what}-----`).test(text)) return text;
+  if (new RegExp(`^-----BEGIN [A-Z ]*${what}-----`, 'm').test(text)) return text;
   const form = what === 'CERTIFICATE' ? 'certificate' : 'private key';
   throw new SettingsError([
     `${setting} leads to ${path}, which holds no ${form} in PEM form (-----BEGIN ${what}-----)`,

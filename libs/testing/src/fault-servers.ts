@@ -60,7 +60,8 @@ function placeOf(server: string, n: number): string {
   return join(dataDirectory(), 'tests', `faults-${n}`, server);
 }
 
-async function firstFree<T>(open: (n: number) => Promise<T>): Promise<T> {
+/** What can be opened at the first place that no other run holds. */
+export async function firstFree<T>(open: (n: number) => Promise<T>): Promise<T> {
   for (let n = 1; ; n++) {
     try {
       return await open(n);
