@@ -26,7 +26,6 @@ const saidMax = 20;
 /** Has a service bring its part of the database to its newest form, and tells what was done. A service owns its schema. */
 export async function prepareService(name: (typeof preparing)[number]): Promise<Migrated[]> {
   const child = spawn(process.execPath, [join(projectFolder, 'services', name, 'src', 'main.ts'), '--prepare'], {
-    cwd: projectFolder,
     env: { ...process.env, LOG_LEVEL: 'info' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -86,6 +86,7 @@ export function wantedRights(catalog: Catalog): Right[] {
     may(role, 'UPDATE', 'table', ['ops.position'], [...moved, ...counted]);
     may(role, 'EXECUTE', 'function', functionsOf('ops', ['advance']));
   }
+  for (const role of ['bronze', 'silver'] as const) may(role, 'SELECT INSERT UPDATE', 'table', ['ops.writer_schema']);
   for (const role of ['silver', 'gold'] as const) {
     may(role, 'SELECT', 'table', ['ops.generation', 'ops.shard', 'ops.reader']);
     may(role, 'EXECUTE', 'function', functionsOf('ops', ['publish', 'view_columns']));

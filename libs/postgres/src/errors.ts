@@ -35,9 +35,12 @@ export class RolledBackError extends Error {
 
 /** The database wants something done that only its owner may do. Starting again helps once somebody has done it. */
 export class OwnerNeededError extends Error {
+  readonly what: string;
+
   constructor(what: string, options?: ErrorOptions) {
     super(`${what}: run "leakage init" with the DATABASE_URL of the owner`, options);
     this.name = 'OwnerNeededError';
+    this.what = what;
   }
 }
 

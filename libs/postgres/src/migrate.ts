@@ -5,7 +5,7 @@ import type { Logger } from '@leakage/runtime';
 import { runner } from 'node-pg-migrate';
 import pg from 'pg';
 import { type DatabaseAddress, readAddress } from './address.ts';
-import { clientConfig, connectPatiently, defaultGuards, sessionSettings } from './connection.ts';
+import { clientConfig, connectPatiently, defaultGuards, type Queryable, sessionSettings } from './connection.ts';
 import { insufficientPrivilege, OwnerNeededError, sqlState } from './errors.ts';
 
 export interface MigrateOptions {
@@ -66,7 +66,7 @@ export async function migrate(o: MigrateOptions): Promise<void> {
 }
 
 /** The migrations of a directory that a schema does not have, in order. Needs nothing but to read the schema's history. */
-export async function pendingMigrations(
+async function pendingMigrations(
   db: { query(text: string): Promise<{ rows: unknown[] }> },
   o: { schema: string; directory: string | URL },
 ): Promise<string[]> {
@@ -84,6 +84,24 @@ export async function pendingMigrations(
     if (sqlState(error) !== insufficientPrivilege) throw error;
     throw new OwnerNeededError(`this login may not read which migrations schema ${o.schema} has`, { cause: error });
   }
+}
+
+/** The same as a sentence about each schema that is not in its newest form, for somebody who only wants to know. */
+export async function schemaProblems(
+  db: Queryable,
+  schemas: readonly { readonly schema: string; readonly directory: string | URL }[],
+): Promise<string[]> {
+  const problems: string[] = [];
+  for (const { schema, directory } of schemas) {
+    try {
+      const pending = await pendingMigrations(db, { schema, directory });
+      if (pending.length > 0) problems.push(`schema ${schema} lacks its migrations ${pending.join(', ')}`);
+    } catch (error) {
+      if (!(error instanceof OwnerNeededError)) throw error;
+      problems.push(error.what);
+    }
+  }
+  return problems;
 }
 
 async function mustBeAllowed(client: pg.Client, o: { schema: string; pending: readonly string[] }): Promise<void> {

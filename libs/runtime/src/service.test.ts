@@ -194,9 +194,17 @@ test('--prepare does that and ends: nothing is started, and a failure is the las
   expect(done.lines.map((line) => line.msg)).toEqual(['prepared']);
   const failed = run({ MODE: 'broken-start' }, ['--prepare']);
   expect(await failed.end()).toBe(1);
-  expect(failed.lines.map((line) => line.msg)).toEqual(['preparing failed: no right to do this']);
+  expect(failed.lines.map((line) => line.msg)).toEqual(['--prepare failed: no right to do this']);
   const both = run({}, ['--prepare', '--fast']);
   expect(await both.end()).toBe(2);
+});
+
+test('--check says what is missing, with exit code 3', async () => {
+  const fine = run({}, ['--check']);
+  expect([await fine.end(), fine.stdout]).toEqual([0, '']);
+  const lacking = run({ MODE: 'broken-start' }, ['--check']);
+  expect(await lacking.end()).toBe(3);
+  expect(lacking.lines.map((line) => line.msg)).toEqual(['a table is missing']);
 });
 
 test('a variable that is not set comes from the file of the local stack', async () => {

@@ -19,7 +19,7 @@ export interface ServiceContext<S> {
   readonly stop: (reason: string) => void;
 }
 
-/** What a service has while it prepares the database. */
+/** What a service has while it prepares or checks the database. */
 export type PrepareContext<S> = Pick<ServiceContext<S>, 'settings' | 'log'>;
 
 export interface ServiceOptions<S> {
@@ -32,6 +32,8 @@ export interface ServiceOptions<S> {
   readonly settings: Spec<S>;
   /** Brings what the service owns in the database to its newest form: all that it does when it is run with --prepare. */
   prepare?(context: PrepareContext<S>): Promise<unknown>;
+  /** What the database lacks of what the service needs, in sentences: all that it does when it is run with --check. */
+  check?(context: PrepareContext<S>): Promise<readonly string[]>;
   /** Starts parts in order. When it returns, the service is started; ready it is when every health check says so. */
   start(context: ServiceContext<S>): Promise<void>;
   readonly shutdownDeadlineMs?: number;
@@ -45,6 +47,8 @@ type Ending =
 const defaultShutdownDeadlineMs = 15_000;
 /** Starting again with the same settings would end the same way: a supervisor need not try. */
 const wrongSettings = 2;
+/** A check says no. */
+const lacking = 3;
 
 /**
  * Runs a service until it is asked to stop (SIGTERM, SIGINT, its parent's IPC channel closes) or fails, then ends the process.
@@ -59,8 +63,8 @@ export async function runService<S>(options: ServiceOptions<S>): Promise<void> {
     process.stdout.write(`${usage(options, settingsHelp(spec))}\n`);
     return;
   }
-  const prepares = options.prepare !== undefined && args.length === 1 && args[0] === '--prepare';
-  if (args.length > 0 && !prepares) {
+  const mode = modes.find((one) => args.length === 1 && args[0] === `--${one}` && options[one] !== undefined);
+  if (args.length > 0 && mode === undefined) {
     return refuse([`${options.name} does not know ${args.join(' ')} (settings are environment variables; see --help)`]);
   }
   let settings: S & CommonSettings;
@@ -71,16 +75,28 @@ export async function runService<S>(options: ServiceOptions<S>): Promise<void> {
       error instanceof SettingsError ? error.problems : [error instanceof Error ? error.message : String(error)],
     );
   }
-  process.exit(prepares ? await prepare(options, settings) : await run(options, settings));
+  process.exit(mode === undefined ? await run(options, settings) : await runOnce(options, mode, settings));
 }
 
-async function prepare<S>(options: ServiceOptions<S>, settings: S & CommonSettings): Promise<number> {
+/** What a service can do instead of running. */
+const modes = ['prepare', 'check'] as const;
+
+async function runOnce<S>(
+  options: ServiceOptions<S>,
+  mode: (typeof modes)[number],
+  settings: S & CommonSettings,
+): Promise<number> {
   const log = createLogger({ service: options.name, level: settings.logLevel });
   try {
-    await options.prepare?.({ settings, log });
-    return 0;
+    if (mode === 'prepare') {
+      await options.prepare?.({ settings, log });
+      return 0;
+    }
+    const problems = (await options.check?.({ settings, log })) ?? [];
+    for (const problem of problems) log.error(problem);
+    return problems.length > 0 ? lacking : 0;
   } catch (error) {
-    log.fatal({ err: error }, `preparing failed: ${messageOf(error)}`);
+    log.fatal({ err: error }, `--${mode} failed: ${messageOf(error)}`);
     return error instanceof SettingsError ? wrongSettings : 1;
   }
 }
@@ -185,12 +201,17 @@ function refuse(problems: readonly string[]): void {
   process.exitCode = wrongSettings;
 }
 
-function usage<S>({ name, help, prepare: prepares }: ServiceOptions<S>, settings: string): string {
-  const preparing =
-    prepares === undefined
-      ? ''
-      : '\n\nOptions:\n  --prepare  brings its part of the database to its newest form and ends (leakage init does this for all)';
-  return `${help}\n\nUsage: npx node services/${name}/src/main.ts${preparing}\n\nSettings (environment variables, else the file env in LEAKAGE_DATA_DIR):\n${settings}`;
+function usage<S>({ name, help, prepare, check }: ServiceOptions<S>, settings: string): string {
+  const lines = [
+    ...(prepare
+      ? ['  --prepare  bring its part of the database to its newest form (leakage init does this for all)']
+      : []),
+    ...(check
+      ? ['  --check    say what the database lacks of what it needs; exit code 3 if anything (leakage doctor)']
+      : []),
+  ];
+  const instead = lines.length === 0 ? '' : `\n\nInstead of running:\n${lines.join('\n')}`;
+  return `${help}\n\nUsage: npx node services/${name}/src/main.ts${instead}\n\nSettings (environment variables, else the file env in LEAKAGE_DATA_DIR):\n${settings}`;
 }
 
 function messageOf(error: unknown): string {

@@ -1,5 +1,14 @@
 import { type KafkaAccess, kafkaClientOptions } from '@leakage/kafka';
-import { createPool, migrate, migrateOps, type Pool, waitForRelation } from '@leakage/postgres';
+import {
+  createPool,
+  migrate,
+  migrateOps,
+  opsMigrations,
+  type Pool,
+  schemaProblems,
+  waitForRelation,
+  withPool,
+} from '@leakage/postgres';
 import { dataDirectory, type PrepareContext, runService, type ServiceContext } from '@leakage/runtime';
 import { topicTable } from '@leakage/schemas';
 import { createApp } from './app.ts';
@@ -11,12 +20,15 @@ import { keyOfFolder, pseudonyms } from './pseudonym.ts';
 import { resources } from './resources.ts';
 import { topicEnds } from './topic-ends.ts';
 
+const migrations = new URL('../migrations/', import.meta.url);
+
 await runService<Settings>({
   name: 'api',
   help: 'Serves gold, the timeline of a member and the state of the pipeline as JSON.',
   metricsPort,
   settings,
   prepare,
+  check,
   start: async (context) => {
     const { settings: its, log } = context;
     const access = kafkaClientOptions(its); // before anything is done: it may refuse the settings
@@ -37,7 +49,15 @@ await runService<Settings>({
 
 async function prepare({ settings: { databaseUrl: url }, log }: PrepareContext<Settings>): Promise<void> {
   await migrateOps({ url, log });
-  await migrate({ url, schemas: ['app'], directory: new URL('../migrations/', import.meta.url), log });
+  await migrate({ url, schemas: ['app'], directory: migrations, log });
+}
+
+async function check({ settings: { databaseUrl: url }, log }: PrepareContext<Settings>): Promise<string[]> {
+  const schemas = [
+    { schema: 'ops', directory: opsMigrations },
+    { schema: 'app', directory: migrations },
+  ];
+  return await withPool({ url, applicationName: 'leakage-api', max: 1, log }, (pool) => schemaProblems(pool, schemas));
 }
 
 async function listen(

@@ -2,15 +2,18 @@ import {
   createPool,
   loadGeneration,
   migrateOps,
+  opsMigrations,
   type Pool,
   publishViews,
+  schemaProblems,
   startListener,
   waitForRelation,
+  withPool,
 } from '@leakage/postgres';
 import { type PrepareContext, runService, type ServiceContext, settingsSet, sleep } from '@leakage/runtime';
 import { Aggregator } from './aggregator.ts';
 import { type GoldSettings, metricsPort, settings } from './config.ts';
-import { makeGold } from './gold-schema.ts';
+import { goldMigrations, makeGold } from './gold-schema.ts';
 import { RECOUNT_STATEMENT_MS } from './gold-store.ts';
 import { storeParameters } from './parameters.ts';
 
@@ -41,13 +44,19 @@ async function prepare({ settings: s, log }: PrepareContext<GoldSettings>): Prom
   const { databaseUrl: url, generation } = s;
   await migrateOps({ url, log });
   await makeGold({ url, silver: `${s.silverSchema}_${generation}`, gold: `${s.goldSchema}_${generation}`, log });
-  const pool = createPool({ url, applicationName: 'gold-aggregator', max: 1, log });
-  try {
+  await withPool({ url, applicationName: 'gold-aggregator', max: 1, log }, async (pool) => {
     await storeParameters(pool, { costPerCall: s.costPerCall, explicit: settingsSet(settings).has('COST_PER_CALL') });
     await publishViews(pool, s.goldSchema, generation);
-  } finally {
-    await pool.stop();
-  }
+  });
+}
+
+async function check({ settings: s, log }: PrepareContext<GoldSettings>): Promise<string[]> {
+  const schemas = [
+    { schema: 'ops', directory: opsMigrations },
+    { schema: `${s.goldSchema}_${s.generation}`, directory: goldMigrations },
+  ];
+  const database = { url: s.databaseUrl, applicationName: 'gold-aggregator', max: 1, log };
+  return await withPool(database, (pool) => schemaProblems(pool, schemas));
 }
 
 /** The silver-joiner makes the generation and its tables; gold only reads them. */
@@ -68,5 +77,6 @@ await runService<GoldSettings>({
   metricsPort,
   settings,
   prepare,
+  check,
   start,
 });
