@@ -13,6 +13,17 @@ export {
 } from './memory.ts';
 export { type Cut, type PostgresProxy, startPostgresProxy } from './postgres-proxy.ts';
 export { type Outage, type RegistryOptions, startTestRegistry, type TestRegistry } from './registry-server.ts';
+export {
+  type Certificates,
+  createCertificates,
+  databaseUsers,
+  otherName,
+  type SecuredKafka,
+  type SecuredPostgres,
+  saslUser,
+  startSecuredKafka,
+  startSecuredPostgres,
+} from './secured-servers.ts';
 export type { ServiceName } from './service-name.ts';
 export { freePort, type ServiceProcess, startServiceProcess, type Tampering } from './service-process.ts';
 export { freshDatabase, freshPrefix, type TestDatabase, type TestStack, testStack } from './stack.ts';
