@@ -369,8 +369,8 @@ export const guards: readonly GuardOff[] = [
       'bronze-sink': [
         {
           file: 'services/bronze-sink/src/bronze-sink.ts',
-          right: 'const rows = this.#idle.pop() ?? newRows(this.#o.log);',
-          wrong: 'const rows = (this.#idle[0] ??= newRows(this.#o.log));',
+          right: 'const rows = this.#idle.pop() ?? newRows(reading.readers, log);',
+          wrong: 'const rows = (this.#idle[0] ??= newRows(reading.readers, log));',
         },
       ],
     },
