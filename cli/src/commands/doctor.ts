@@ -13,11 +13,15 @@ export function register(program: Command): void {
   program
     .command('doctor')
     .summary('what this machine has and lacks')
-    .description('Checks versions, memory, disk, ports and connections. Exit code 3 when something is missing.')
+    .description(
+      'Checks versions, memory, disk, ports and connections; of servers that run, also topics, schemas, clocks, the time zone, ' +
+        'the rules of the generation and what logins may do. Changes nothing. Exit code 3 when something is wrong.',
+    )
+    .option('--role-prefix <name>', 'first part of the names of the logins, as given to leakage init', 'leakage')
     .option('--json', 'one JSON document on stdout')
-    .addHelpText('after', '\nExample:\n  $ npx leakage doctor')
-    .action(async ({ json }: { json?: true }) => {
-      const checks = await examine();
+    .addHelpText('after', '\nExamples:\n  $ npx leakage doctor\n  $ npx leakage doctor --json | jq .ok')
+    .action(async ({ json, rolePrefix }: { json?: true; rolePrefix: string }) => {
+      const checks = await examine(rolePrefix);
       process.stdout.write(json ? `${JSON.stringify({ ok: allOk(checks), checks }, null, 2)}\n` : report(checks));
       if (!allOk(checks)) process.exitCode = 3;
     });

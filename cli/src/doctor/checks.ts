@@ -21,7 +21,7 @@ const GB = 1e9;
 const defaultApiPort = 8080;
 
 /** Every check, in the order in which a start would need it. Changes nothing on the machine. */
-export async function examine(): Promise<Check[]> {
+export async function examine(rolePrefix: string): Promise<Check[]> {
   const dataDir = dataDirectory();
   const environment = readEnvironment();
   const ownKafka = !process.env.KAFKA_BROKERS?.trim();
@@ -35,7 +35,12 @@ export async function examine(): Promise<Check[]> {
     ...(ownKafka ? await kafkaChecks(dataDir) : []),
     ...(ownPostgres ? [await attemptAsync('Postgres 18', () => postgresCheck(dataDir))] : []),
     await apiPort(holder !== null),
-    ...(await connectionChecks(environment, { running: holder !== null, ownKafka, ownPostgres })),
+    ...(await connectionChecks(environment, {
+      running: holder !== null,
+      ownKafka,
+      ownPostgres,
+      thorough: { rolePrefix },
+    })),
   ];
 }
 

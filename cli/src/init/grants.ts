@@ -91,7 +91,7 @@ const RIGHTS = `
       from pg_database d where d.datname = current_database() and pg_has_role(d.datdba, 'USAGE')
     union all
     select 'schema', n.nspname, null, coalesce(n.nspacl, acldefault('n', n.nspowner))
-      from pg_namespace n where (n.nspname = any ($3) or n.nspname = 'public') and pg_has_role(n.nspowner, 'USAGE')
+      from pg_namespace n where n.nspname = any ($3) or (n.nspname = 'public' and pg_has_role(n.nspowner, 'USAGE'))
     union all
     select 'table', n.nspname || '.' || c.relname, null,
            coalesce(c.relacl, acldefault(case c.relkind when 'S' then 's' else 'r' end::"char", c.relowner))

@@ -2,9 +2,9 @@ import { ensureTopics, type KafkaClient } from '@leakage/kafka';
 import { inTransaction, type Pool, type Queryable } from '@leakage/postgres';
 import { topicTable } from '@leakage/schemas';
 import { CommandError } from '../command-error.ts';
+import { type Migrated, owningServices, prepareService } from '../service-once.ts';
 import { type ExistingRoles, missingStatements, type Schemas } from './grants.ts';
 import { inventPasswords, keepUrls } from './passwords.ts';
-import { type Migrated, prepareService, preparing } from './prepare.ts';
 import {
   checkRoles,
   databasesShared,
@@ -55,7 +55,7 @@ export async function initialise(o: InitOptions): Promise<InitReport> {
     await lock.query('select pg_advisory_lock($1)', [lockKey]);
     try {
       const migrated: Migrated[] = [];
-      for (const service of preparing) {
+      for (const service of owningServices) {
         o.say(`${service} prepares its schema`);
         migrated.push(...(await prepareService(service)));
       }

@@ -4,7 +4,7 @@ export { type KafkaAccess, kafkaClientOptions } from './client-options.ts';
 export { startConsumer } from './consumer.ts';
 export { ConsumerError, LogLostError, LogReplacedError, OtherClusterError, StalledError } from './errors.ts';
 export { startPublisher } from './publisher.ts';
-export { ensureTopics, topicOffsets } from './topics.ts';
+export { compareTopics, ensureTopics, topicOffsets } from './topics.ts';
 export type {
   ApplyResult,
   Compression,

@@ -43,6 +43,19 @@ export async function ensureTopics(
   });
 }
 
+/** What is missing of the topics, and what differs in those that are there, as sentences. Creates and alters nothing. */
+export async function compareTopics(
+  client: KafkaClient,
+  table: readonly TopicSpec[],
+): Promise<{ missing: string[]; differences: string[] }> {
+  return withAdmin(client, async (admin) => {
+    const existing = new Set(await admin.listTopics());
+    const differences: string[] = [];
+    for (const spec of table) if (existing.has(spec.name)) differences.push(...(await differencesOf(admin, spec)));
+    return { missing: table.map(({ name }) => name).filter((name) => !existing.has(name)), differences };
+  });
+}
+
 /** False when somebody else was faster. */
 async function create(admin: Admin, { name, partitions, config }: TopicSpec): Promise<boolean> {
   return admin.createTopics({

@@ -1,0 +1,64 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { CommandError } from './command-error.ts';
+
+const projectFolder = join(import.meta.dirname, '..', '..');
+
+/** Those that own a part of the database. Silver before gold, whose views read silver's tables. */
+export const owningServices = ['bronze-sink', 'silver-joiner', 'gold-aggregator', 'api'] as const;
+type OwningService = (typeof owningServices)[number];
+
+export interface Migrated {
+  readonly schema: string;
+  readonly migrations: readonly string[];
+}
+
+/** Has a service bring its part of the database to its newest form, and tells what was done. Throws CommandError. */
+export async function prepareService(name: OwningService): Promise<Migrated[]> {
+  const { code, said, migrated } = await runOnce(name, '--prepare');
+  if (code === 0) return migrated;
+  throw new CommandError(`${name}: ${said.join('\n')}`, code === 2 ? 2 : 1);
+}
+
+/** What the database lacks of what a service needs, and what its settings are wrong about, in sentences. */
+export async function checkService(name: OwningService): Promise<string[]> {
+  const { code, said } = await runOnce(name, '--check');
+  return code === 0 ? [] : said;
+}
+
+interface LogLine {
+  readonly level?: string;
+  readonly msg?: string;
+  readonly schema?: string;
+  readonly migrations?: readonly string[];
+}
+
+/** More than that is not for a person to read. */
+const saidMax = 20;
+
+async function runOnce(name: OwningService, mode: '--prepare' | '--check') {
+  const child = spawn(process.execPath, [join(projectFolder, 'services', name, 'src', 'main.ts'), mode], {
+    env: { ...process.env, LOG_LEVEL: 'info' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const migrated: Migrated[] = [];
+  const said: string[] = [];
+  createInterface(child.stderr).on('line', (line) => said.push(line));
+  createInterface(child.stdout).on('line', (line) => {
+    const { level, msg = '', schema, migrations } = parsed(line);
+    if (schema !== undefined && migrations !== undefined) migrated.push({ schema, migrations });
+    if (level === 'error' || level === 'fatal') said.push(msg);
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, said: said.slice(-saidMax), migrated };
+}
+
+function parsed(line: string): LogLine {
+  try {
+    return JSON.parse(line) as LogLine;
+  } catch {
+    return { level: 'error', msg: line };
+  }
+}
