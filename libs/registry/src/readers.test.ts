@@ -153,11 +153,23 @@ describe('while the registry does not answer', () => {
     await registry.fail('broken');
     const reading = open({ waitMs: 1_000 });
     await expect(reading.learn(batch(encoded(id)))).rejects.toThrow(
-      /does not answer \(status 503\), records of schema id 1001 have waited 1 s for it, and nothing of their batch was kept: start the registry/,
+      /does not answer \(status 503\); records of schema id 1001 have waited 1 s for it, and nothing of their batch was kept: start the registry/,
     );
     await registry.resume();
     await reading.learn(batch(encoded(id)));
     expect(reading.readers.journeys.decode(encoded(id))).toMatchObject({ ok: true });
+  });
+
+  test('a proxy that answers in its place is no answer either', async () => {
+    const locked = await startTestRegistry({ login: { user: 'ann', password: 'right' } });
+    const id = locked.add('a', v2);
+    const url = locked.url.replace('right', 'wrong');
+    await expect(open({ url }).learn(batch(encoded(id)))).rejects.toThrow(/refuses our login .*have waited/);
+    stored.set(`${locked.url.replace('ann:right@', '')} ${id}`, JSON.stringify(v2));
+    const reading = open({ url });
+    await reading.learn(batch(encoded(id)));
+    expect(reading.readers.journeys.decode(encoded(id))).toMatchObject({ ok: true });
+    await locked.stop();
   });
 
   test('a stop ends the waiting at once', async () => {

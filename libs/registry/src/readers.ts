@@ -1,7 +1,7 @@
 import { type Health, type Logger, sleep } from '@leakage/runtime';
 import { contracts, type LearningReader, type Readers, SOURCES, type Source } from '@leakage/schemas';
 import { type FoundSchema, RegistryClient } from './client.ts';
-import { RegistrySilentError } from './errors.ts';
+import { RegistryRefusedError, RegistrySilentError } from './errors.ts';
 
 /** Questions under way at a time. */
 const QUESTIONS_AT_ONCE = 8;
@@ -146,18 +146,19 @@ class LearningReaders implements Reading {
     }
   }
 
-  async #asked(id: number): Promise<FoundSchema | null | RegistrySilentError> {
+  /** An error that is no answer about the id: a proxy that refuses may stand before a registry that is down. */
+  async #asked(id: number): Promise<FoundSchema | null | Error> {
     try {
       const found = await this.#client.schemaById(id, this.#o.signal);
       if (found?.kind === 'avro') await this.#save(id, found.schema);
       return found;
     } catch (error) {
-      if (error instanceof RegistrySilentError) return error;
+      if (error instanceof RegistrySilentError || error instanceof RegistryRefusedError) return error;
       throw error;
     }
   }
 
-  async #waitFor(id: number, o: { answer: RegistrySilentError; attempt: number; end: number }): Promise<void> {
+  async #waitFor(id: number, o: { answer: Error; attempt: number; end: number }): Promise<void> {
     const { health, log, waitMs, signal } = this.#o;
     const waiting = `records of schema id ${id} wait: ${o.answer.message}`;
     if (o.attempt === 0) log.warn({ err: o.answer }, waiting);
@@ -165,7 +166,7 @@ class LearningReaders implements Reading {
     const leftMs = o.end - performance.now();
     if (leftMs <= 0) {
       throw new Error(
-        `${o.answer.message}, records of schema id ${id} have waited ${Math.round(waitMs / 1000)} s for it, and nothing of their batch was kept: ` +
+        `${o.answer.message}; records of schema id ${id} have waited ${Math.round(waitMs / 1000)} s for it, and nothing of their batch was kept: ` +
           'start the registry, or check SCHEMA_REGISTRY_URL; the process goes on from its positions when it is started again',
         { cause: o.answer },
       );

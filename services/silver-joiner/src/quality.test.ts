@@ -51,9 +51,9 @@ async function prepared(
 }
 
 /** As a registry may have it: the contracts under their ids, and something else under 98. */
-function taught<T>({ versions, learningReader }: Contract<T>): LearningReader<T> {
-  const reader = learningReader();
-  for (const { id, schema } of versions) reader.learn(id, schema);
+function taught<T>(contract: Contract<T>): LearningReader<T> {
+  const reader = contract.learningReader();
+  for (const { id, schema } of contract.versions) reader.learn(id, schema);
   reader.learn(98, 'string');
   return reader;
 }
