@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { databaseSettings, kafkaSettings, schemaSettings, timeZoneSettings } from './common-settings.ts';
 import {
@@ -8,6 +9,7 @@ import {
   settingRows,
   settingsHelp,
   settingsSet,
+  settingsText,
   withoutPassword,
 } from './settings.ts';
 
@@ -52,6 +54,22 @@ describe('loading', () => {
     expectTypeOf(settings.window).toEqualTypeOf<number>();
     expectTypeOf(settings.table).toEqualTypeOf<string | undefined>();
     expectTypeOf<SettingsOf<typeof spec>['scope']>().toEqualTypeOf<'same_issue' | 'any_reason'>();
+  });
+
+  test('a choice may be written in capitals, as others write it', () => {
+    expect(loadSettings(spec, { BROKERS: 'a:1', SCOPE: 'ANY_REASON' }).scope).toBe('any_reason');
+  });
+
+  test('a file has an absolute path from then on', () => {
+    const { file } = loadSettings({ file: setting.file({ env: 'FILE', help: 'A file.' }) }, { FILE: 'some/file' });
+    expect(file).toBe(resolve('some/file'));
+  });
+
+  test('settings can be written down and read again', () => {
+    const env = { BROKERS: 'a:1,b:2', VERBOSE: 'yes', COST: '7.5', WINDOW: '30' };
+    const text = settingsText(spec, loadSettings(spec, env));
+    expect(text).toEqual({ BROKERS: 'a:1,b:2', VERBOSE: 'true', COST: '7.5' });
+    expect(loadSettings(spec, text)).toEqual(loadSettings(spec, env));
   });
 
   test('reads what is set, trimmed', () => {

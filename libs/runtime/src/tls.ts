@@ -41,7 +41,7 @@ export function readTlsFiles({ ca, cert, key, keyPassword }: TlsFiles): TlsMater
     ({ key: text, passphrase }) => ({ key: text, passphrase }),
     lockedKey,
   );
-  check(material, cert && key, `is not the key of ${cert?.setting}`, (all) => all);
+  check(material, key && cert, `is not of ${key?.setting}`, (all) => all);
   return material;
 }
 
