@@ -1,5 +1,6 @@
 import { commonSettings, type SettingRow, type Spec, settingRows } from '@leakage/runtime';
 import { expect, test } from 'vitest';
+import { passwordSettings } from '../cli/src/init/passwords.ts';
 import * as api from '../services/api/src/config.ts';
 import * as bronze from '../services/bronze-sink/src/config.ts';
 import * as generator from '../services/generator/src/config.ts';
@@ -20,6 +21,7 @@ function declared(): Declared[] {
     ...of('silver-joiner', silver),
     ...of('gold-aggregator', gold),
     ...of('api', api),
+    ...settingRows(passwordSettings).map((row) => ({ ...row, usedBy: 'leakage init' })),
   ];
 }
 
@@ -33,7 +35,7 @@ test('a variable means the same wherever it is used', () => {
   }
 });
 
-test('docs/environment.md lists every variable of every service (write it with npm run docs)', async () => {
+test('docs/environment.md lists every variable of every service and of leakage init (write it with npm run docs)', async () => {
   await expect(document(declared())).toMatchFileSnapshot('../docs/environment.md');
 });
 

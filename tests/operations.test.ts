@@ -4,6 +4,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { commonSettings, settingRows } from '@leakage/runtime';
 import { expect, test } from 'vitest';
+import { passwordSettings } from '../cli/src/init/passwords.ts';
 import { consumerLimits } from '../libs/kafka/src/limits.ts';
 import * as api from '../services/api/src/config.ts';
 import * as bronze from '../services/bronze-sink/src/config.ts';
@@ -43,6 +44,7 @@ const declaredSettings = new Map(
     ...settingRows(silver.settings),
     ...settingRows(gold.settings),
     ...settingRows(api.settings),
+    ...settingRows(passwordSettings),
   ].map((row) => [row.env, row]),
 );
 

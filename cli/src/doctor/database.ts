@@ -8,6 +8,8 @@ import { type Check, no, note, ok } from './check.ts';
 
 /** What one process of each service opens at most, and a command beside them. */
 const connectionsWanted = 24;
+/** The most that one of them opens: the api. */
+const oneServiceWants = 8;
 const clockNoteMs = 2_000;
 const clockWrongMs = 30_000;
 /** Silver quarantines what is dated further ahead of the record's own time. */
@@ -55,35 +57,26 @@ async function loginOf(pool: Pool): Promise<Login> {
 }
 
 async function connections(pool: Pool): Promise<Check[]> {
-  const { rows } = await pool.query<{ most: number; used: number; login: number; own: number }>(
+  const { rows } = await pool.query<{ most: number; used: number; ours: number; limits: number[] }>(
     `select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
               - current_setting('reserved_connections')::int as most,
-            (select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()) as used,
-            (select rolconnlimit from pg_roles where rolname = current_user) as login,
-            (select datconnlimit from pg_database where datname = current_database()) as own`,
+            count(*) as used, count(*) filter (where application_name ~ '^(bronze-sink|silver-joiner|gold-aggregator|leakage-api)') as ours,
+            array_remove(array[(select nullif(rolconnlimit, -1) from pg_roles where rolname = current_user),
+                               (select nullif(datconnlimit, -1) from pg_database where datname = current_database())], null) as limits
+       from pg_stat_activity
+      where backend_type = 'client backend' and pid <> pg_backend_pid()`,
   );
-  const { most, used, login, own } = rows[0] ?? { most: 0, used: 0, login: -1, own: -1 };
+  const { most, used, ours, limits } = rows[0] ?? { most: 0, used: 0, ours: 0, limits: [] };
   const name = 'connections';
   const found = `${used} of ${most} in use`;
-  const limits = [login, own].filter((limit) => limit >= 0 && limit < 8);
-  if (limits.length > 0) {
-    return [
-      no(
-        name,
-        `${found}, and this login or database has a limit of ${Math.min(...limits)}`,
-        'A service opens up to 8: raise it (connection limit).',
-      ),
-    ];
+  const tightest = Math.min(...limits);
+  if (tightest < oneServiceWants) {
+    const remedy = `A service opens up to ${oneServiceWants}: raise the connection limit of the role or of the database.`;
+    return [no(name, `${found}, and this login or database has a limit of ${tightest}`, remedy)];
   }
-  if (most - used >= connectionsWanted || (used > 0 && most >= 2 * connectionsWanted && most - used >= 8))
-    return [ok(name, found)];
-  return [
-    no(
-      name,
-      found,
-      `All services together open up to ${connectionsWanted}: raise max_connections of the server, or close what is not needed.`,
-    ),
-  ];
+  if (most - used >= Math.max(oneServiceWants, connectionsWanted - ours)) return [ok(name, found)];
+  const remedy = `All services together open up to ${connectionsWanted}: raise max_connections of the server, or close what is not needed.`;
+  return [no(name, found, remedy)];
 }
 
 /** The host's clock against the server's, corrected by half the time that the question took. */

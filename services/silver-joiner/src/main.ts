@@ -37,30 +37,6 @@ await runService<SilverSettings>({
   start,
 });
 
-/** The schema of the generation, the generation with the rules of these settings, and its views if it is the active one. */
-async function prepare({ settings: s, log }: PrepareContext<SilverSettings>): Promise<Generation> {
-  const { databaseUrl: url, generation: id } = s;
-  const rules = rulesOf(s);
-  await migrateOps({ url, log });
-  await migrate({ url, schemas: [`${s.silverSchema}_${id}`], directory: migrations, log });
-  return await withPool({ url, applicationName: 'silver-joiner', max: 1, log }, async (pool) => {
-    const generation = await openGeneration(pool, id, { rules, explicit: explicitRules(rules) });
-    await publishViews(pool, s.silverSchema, id);
-    return generation;
-  });
-}
-
-async function check({ settings: s, log }: PrepareContext<SilverSettings>): Promise<string[]> {
-  const { databaseUrl: url, generation: id } = s;
-  return await withPool({ url, applicationName: 'silver-joiner', max: 1, log }, async (pool) => {
-    const problems = await schemaProblems(pool, [
-      { schema: 'ops', directory: opsMigrations },
-      { schema: `${s.silverSchema}_${id}`, directory: migrations },
-    ]);
-    return problems.length > 0 ? problems : await generationProblems(pool, id, explicitRules(rulesOf(s)));
-  });
-}
-
 async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
   const { settings: s, log, metrics, health } = ctx;
   const { databaseUrl: url, topicPrefix, generation: id } = s;
@@ -117,4 +93,28 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
   health.setReady('consumer', false, 'waiting for partitions');
   await consumer.ready;
   health.setReady('consumer', true);
+}
+
+/** The schema of the generation, the generation with the rules of these settings, and its views if it is the active one. */
+async function prepare({ settings: s, log }: PrepareContext<SilverSettings>): Promise<Generation> {
+  const { databaseUrl: url, generation: id } = s;
+  const rules = rulesOf(s);
+  await migrateOps({ url, log });
+  await migrate({ url, schemas: [`${s.silverSchema}_${id}`], directory: migrations, log });
+  return await withPool({ url, applicationName: 'silver-joiner', max: 1, log }, async (pool) => {
+    const generation = await openGeneration(pool, id, { rules, explicit: explicitRules(rules) });
+    await publishViews(pool, s.silverSchema, id);
+    return generation;
+  });
+}
+
+async function check({ settings: s, log }: PrepareContext<SilverSettings>): Promise<string[]> {
+  const { databaseUrl: url, generation: id } = s;
+  return await withPool({ url, applicationName: 'silver-joiner', max: 1, log }, async (pool) => {
+    const problems = await schemaProblems(pool, [
+      { schema: 'ops', directory: opsMigrations },
+      { schema: `${s.silverSchema}_${id}`, directory: migrations },
+    ]);
+    return problems.length > 0 ? problems : await generationProblems(pool, id, explicitRules(rulesOf(s)));
+  });
 }
