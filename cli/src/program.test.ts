@@ -1,15 +1,18 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { afterAll, expect, test, vi } from 'vitest';
 import { createProgram } from './main.ts';
+import { owningServices } from './service-once.ts';
 
 vi.setConfig({ testTimeout: 120_000 }); // a Node process for each question
 
 const bin = fileURLToPath(new URL('../bin/leakage.mjs', import.meta.url));
+const projectFolder = fileURLToPath(new URL('../../', import.meta.url));
 const home = mkdtempSync(join(tmpdir(), 'leakage-program-'));
 afterAll(() => rmSync(home, { recursive: true }));
 
@@ -54,6 +57,20 @@ test('help is no failure, and wrong usage is code 2 with a sentence', async () =
   expect(unknown.code).toBe(2);
   expect(unknown.problems).toMatch(/unknown command 'upp'/);
   expect((await leakage(['doctor', '--bogus'])).code).toBe(2);
+});
+
+test('every service answers --help, and those that own a part of the database can prepare and check it', async () => {
+  const help = (name: string) =>
+    promisify(execFile)(process.execPath, [join(projectFolder, 'services', name, 'src', 'main.ts'), '--help']);
+  const services = readdirSync(join(projectFolder, 'services'));
+  expect(services).toEqual(expect.arrayContaining([...owningServices]));
+  for (const name of services) {
+    const { stdout } = await help(name);
+    expect(stdout, name).toContain(`Usage: npx node services/${name}/src/main.ts`);
+    expect(stdout, name).toContain('  LOG_LEVEL  (');
+    const owns = owningServices.some((one) => one === name);
+    expect([stdout.includes('  --prepare '), stdout.includes('  --check ')], name).toEqual([owns, owns]);
+  }
 });
 
 test('all wrong settings of up are said at once, with code 2, before anything starts', async () => {
