@@ -94,7 +94,9 @@ export function kafkaProblems(settings: Settings): string[] {
       needed(missing(tokenNames));
       useless(set(passwordNames), 'KAFKA_SASL_MECHANISM is oauthbearer, which logs in with a token');
       break;
-    default:
+    case 'plain':
+    case 'scram-sha-256':
+    case 'scram-sha-512':
       needed(missing(passwordNames));
       useless(
         set({ ...tokenNames, ...tokenExtraNames }),

@@ -11,11 +11,13 @@ let asked: number;
 
 beforeEach(async () => {
   asked = 0;
-  server = createServer(async (request, response) => {
+  server = createServer((request, response) => {
     let body = '';
-    for await (const chunk of request) body += chunk;
-    asked += 1;
-    answer(request, response, body);
+    request.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
+    request.on('end', () => {
+      asked += 1;
+      answer(request, response, body);
+    });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/token`;
@@ -32,7 +34,7 @@ const request = () => ({ url, clientId: 'a:b', clientSecret: 'ü c' });
 test('the client says who it is as RFC 6749 wants it', async () => {
   answer = (incoming, response, body) => {
     const [, basic = ''] = incoming.headers.authorization?.split(' ') ?? [];
-    const said = `${incoming.method} ${Buffer.from(basic, 'base64')} ${body}`;
+    const said = `${incoming.method} ${Buffer.from(basic, 'base64').toString()} ${body}`;
     json(200, { access_token: Buffer.from(said).toString('base64url') })(incoming, response);
   };
   const token = await tokenSource({ ...request(), scope: 'read write' })();

@@ -45,8 +45,8 @@ test.each(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH'])(
   async (code) => {
     const error = new kafkajs.KafkaJSConnectionError('Connection error', { broker: 'k:9093', code });
     const begin = performance.now();
-  expect(await refusalOf(error, { host: '192.0.2.1', port: 9093 })).toBeNull();
-  expect(performance.now() - begin).toBeLessThan(1_000);
+    expect(await refusalOf(error, { host: '192.0.2.1', port: 9093 })).toBeNull();
+    expect(performance.now() - begin).toBeLessThan(1_000);
   },
 );
 

@@ -14,7 +14,7 @@ export interface Attempt extends Address {
 
 interface Broker {
   readonly connectionPool: Attempt;
-  connect(): Promise<void>;
+  connect: (this: Broker) => Promise<void>;
 }
 
 /** The network says these; what the broker speaks has nothing to do with them. */
@@ -108,14 +108,14 @@ function loginRefusal(error: Error, attempt: Attempt): RefusedError {
 export function isForbidden(error: unknown): error is Error {
   if (!(error instanceof Error)) return false;
   if (error instanceof kafkajs.KafkaJSAggregateError) return error.errors.some(isForbidden);
-  return /_AUTHORIZATION_FAILED$/.test(String(typeOf(error)));
+  return String(typeOf(error)).endsWith('_AUTHORIZATION_FAILED');
 }
 
 export function forbidden(error: Error, { ssl, sasl }: Omit<Attempt, keyof Address>, where: string): RefusedError {
   const certified = ssl?.cert === undefined ? 'somebody who has not logged in' : 'the owner of our certificate';
   const who = sasl?.username ?? sasl?.clientId;
   const [first] = error instanceof kafkajs.KafkaJSAggregateError ? error.errors : [error];
-  const topic = first instanceof Error && 'topic' in first ? `, topic ${first.topic}` : '';
+  const topic = first instanceof Error && 'topic' in first ? `, topic ${String(first.topic)}` : '';
   return new RefusedError(
     `Kafka at ${where} does not allow ${who === undefined ? certified : `user ${who}`} what we need (${messageOf(first)}${topic})`,
     'allow what docs/own-clusters.md lists',

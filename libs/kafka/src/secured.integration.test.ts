@@ -76,7 +76,6 @@ function rulesFor(principal: string): AclEntry[] {
     rule(on.TOPIC, 'secured.', to.READ),
     rule(on.TOPIC, 'secured.', to.WRITE),
     rule(on.GROUP, 'secured.', to.READ),
-    rule(on.GROUP, 'secured.', to.DESCRIBE),
   ];
 }
 
@@ -289,23 +288,22 @@ async function startIdentityProvider(): Promise<TestIdentityProvider> {
   const tokenSeconds = 20;
   let tokens = 0;
   const authorization = `Basic ${Buffer.from(`${client.id}:${encodeURIComponent(client.secret).replace('%20', '+')}`).toString('base64')}`;
-  const server: Server = createServer(async (request, response) => {
-    let body = '';
-    for await (const chunk of request) body += chunk;
-    const form = new URLSearchParams(body);
-    const answer = (status: number, content: object) =>
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(content));
-    if (request.headers.authorization !== authorization) return answer(401, { error: 'invalid_client' });
-    if (form.get('grant_type') !== 'client_credentials') return answer(400, { error: 'unsupported_grant_type' });
+  const grant = (sent: string | undefined, form: URLSearchParams): [number, object] => {
+    if (sent !== authorization) return [401, { error: 'invalid_client' }];
+    if (form.get('grant_type') !== 'client_credentials') return [400, { error: 'unsupported_grant_type' }];
     tokens += 1;
     const now = Math.floor(Date.now() / 1000);
     const life = form.get('scope') === 'expired' ? -600 : tokenSeconds;
     const part = (content: object) => Buffer.from(JSON.stringify(content)).toString('base64url');
-    const claims = { sub: saslUser.name, iat: now - 1_000, exp: now + life };
-    return answer(200, {
-      access_token: `${part({ alg: 'none' })}.${part(claims)}.`,
-      token_type: 'bearer',
-      expires_in: tokenSeconds,
+    const claims = part({ sub: saslUser.name, iat: now - 1_000, exp: now + life });
+    return [200, { access_token: `${part({ alg: 'none' })}.${claims}.`, expires_in: tokenSeconds }];
+  };
+  const server: Server = createServer((request, response) => {
+    let body = '';
+    request.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
+    request.on('end', () => {
+      const [status, content] = grant(request.headers.authorization, new URLSearchParams(body));
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(content));
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -16,7 +16,7 @@ export function refusalOf(error: unknown, address: DatabaseAddress): RefusedErro
   if (/^SASL: .*password must be/.test(message)) {
     return refused(`wants a password from user ${address.user}`, 'add it to DATABASE_URL');
   }
-  switch (sqlState(error)) {
+  switch (sqlState(error) ?? '') {
     case '28P01':
       return refused(`refuses user ${address.user} (${message})`, 'check user and password in DATABASE_URL');
     case '28000':

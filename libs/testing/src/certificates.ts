@@ -34,31 +34,18 @@ export function createAuthority(folder: string, name: string): Authority {
   const openssl = (...args: string[]): void => {
     execFileSync('openssl', args, { cwd: home, stdio: ['ignore', 'ignore', 'pipe'] });
   };
-  const request = (commonName: string, key: string, out: string): void =>
-    openssl(
-      ...[
-        'req',
-        '-new',
-        '-newkey',
-        'ec',
-        '-pkeyopt',
-        'ec_paramgen_curve:prime256v1',
-        '-nodes',
-        '-config',
-        at('ca.conf'),
-      ],
-      ...['-keyout', key, '-out', out, '-subj', `/CN=${commonName}`],
-    );
+  const request = (commonName: string, key: string, out: string): void => {
+    const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+    const files = ['-config', at('ca.conf'), '-keyout', key, '-out', out];
+    openssl('req', '-new', ...kind, ...files, '-subj', `/CN=${commonName}`);
+  };
   /** Not `openssl x509`: in most of its versions only `ca` can make a certificate that is over already. */
   const sign = (wanted: Wanted, from: string, to: string, ...more: string[]): void => {
-    writeFileSync(
-      at('names.conf'),
-      wanted.names === undefined ? 'keyUsage=digitalSignature\n' : `subjectAltName=${wanted.names}\n`,
-    );
-    openssl(
-      ...['ca', '-batch', '-notext', '-config', at('ca.conf'), '-in', from, '-out', to],
-      ...['-startdate', timeText(wanted.from ?? -1), '-enddate', timeText(wanted.until ?? 30), ...more],
-    );
+    const names = wanted.names === undefined ? 'keyUsage=digitalSignature' : `subjectAltName=${wanted.names}`;
+    writeFileSync(at('names.conf'), `${names}\n`);
+    const files = ['-config', at('ca.conf'), '-in', from, '-out', to];
+    const times = ['-startdate', timeText(wanted.from ?? -1), '-enddate', timeText(wanted.until ?? 30)];
+    openssl('ca', '-batch', '-notext', ...files, ...times, ...more);
   };
   writeFileSync(at('index.txt'), '');
   writeFileSync(at('ca.conf'), configuration);
