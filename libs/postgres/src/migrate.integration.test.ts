@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { createLogger } from '@leakage/runtime';
-import { freshDatabase } from '@leakage/testing';
+import { eventually, freshDatabase } from '@leakage/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { migrate, migrateOps } from './migrate.ts';
 import { createPool, type Pool } from './pool.ts';
@@ -53,6 +53,24 @@ test('three processes at once: one does it, the others wait, none fails', { time
   const { rows } = await pool.query(`select name from many_1.migrations`);
   expect(rows).toEqual([{ name: '0001_first' }]);
   expect((await pool.query('select from many_1.a')).rowCount).toBe(0);
+});
+
+test('a connection that is lost while it migrates fails the call, and nothing else', async () => {
+  const slow = await mkdtemp(join(tmpdir(), 'migrations-'));
+  await writeFile(join(slow, '0001_slow.sql'), '-- Up Migration\nselect pg_sleep(30);\n');
+  const migrating = migrate({ url: database.url, schemas: ['cut_1'], directory: slow, log });
+  const failed = expect(migrating).rejects.toThrow(/terminat/);
+  const cut = async () => {
+    const { rowCount } = await pool.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and application_name = 'leakage-migrate' and query like '%pg_sleep%'`,
+    );
+    return rowCount > 0;
+  };
+  await eventually(cut, { what: 'the migration to run' });
+  await failed;
+  expect((await pool.query('select from cut_1.migrations')).rowCount).toBe(0);
+  await rm(slow, { recursive: true });
 });
 
 test('a later migration is added, in the target schema, with the search path of all schemas', async () => {

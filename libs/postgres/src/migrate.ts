@@ -34,7 +34,10 @@ export async function migrate(o: MigrateOptions): Promise<void> {
   for (const schema of o.schemas) assertIdentifier(schema);
   const [schema = ''] = o.schemas;
   const directory = typeof o.directory === 'string' ? o.directory : fileURLToPath(o.directory);
-  const client = await connectPatiently(openClient, { address: readAddress(o.url), log: o.log });
+  const client = await connectPatiently((address) => openClient(address, o.log), {
+    address: readAddress(o.url),
+    log: o.log,
+  });
   try {
     await client.query(sessionSettings(guards));
     const pending = await pendingMigrations(client, { schema, directory });
@@ -126,8 +129,10 @@ export async function migrateOps(o: { url: string; log: Logger }): Promise<void>
   await migrate({ ...o, schemas: ['ops'], directory: opsMigrations });
 }
 
-async function openClient(address: DatabaseAddress): Promise<pg.Client> {
+async function openClient(address: DatabaseAddress, log: Logger): Promise<pg.Client> {
   const client = new pg.Client(clientConfig({ address, applicationName: 'leakage-migrate', guards }));
+  // A connection that is lost says so to the statement, and again as an event, which would end the process were nobody to listen.
+  client.on('error', (error) => log.debug({ err: error }, 'the connection of the migrations was lost'));
   try {
     await client.connect();
   } catch (error) {
