@@ -1,5 +1,5 @@
 import { ensureTopics, startPublisher } from '@leakage/kafka';
-import { openEncoders } from '@leakage/registry';
+import { openEncoders, RegistrySilentError } from '@leakage/registry';
 import {
   loadSettings,
   readEnvironment,
@@ -100,7 +100,7 @@ async function send(o: { inputs: Input[]; localTime: LocalTime; screen: Screen }
   );
   const log = quietLogger('import');
   const sources = SOURCES.filter((source) => o.inputs.some(({ file }) => file.source === source));
-  const encoders = await openEncoders({ url, register, topicPrefix, sources, log });
+  const encoders = await openEncoders({ url, register, topicPrefix, sources, log }).catch(explained);
   const publisher = await startPublisher(kafka, { log });
   const total = o.inputs.reduce((sum, { file }) => sum + file.bytes, 0);
   const began = performance.now();
@@ -121,6 +121,12 @@ async function send(o: { inputs: Input[]; localTime: LocalTime; screen: Screen }
   } finally {
     await publisher.stop();
   }
+}
+
+function explained(error: unknown): never {
+  if (error instanceof RegistrySilentError)
+    throw new CommandError(`${error.message}: start it, or check SCHEMA_REGISTRY_URL.`);
+  throw error;
 }
 
 interface WholeResult extends ImportResult {

@@ -1,10 +1,11 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { RefusedError } from '@leakage/runtime';
 import { contracts } from '@leakage/schemas';
 import { type RegistryOptions, startTestRegistry, type TestRegistry } from '@leakage/testing';
 import { afterEach, describe, expect, test } from 'vitest';
 import { RegistryClient } from './client.ts';
-import { RegistryRefusedError, RegistrySilentError } from './errors.ts';
+import { RegistrySilentError } from './errors.ts';
 
 const [v1, v2] = contracts.journeys.versions.map(({ schema }) => JSON.stringify(schema));
 const SUBJECT = 'leakage.journeys-value';
@@ -75,7 +76,7 @@ describe('a login', () => {
     const { registry } = await registryOf({ login: { user: 'ann', password: 'right' } });
     const client = new RegistryClient(registry.url.replace('right', 'wrong'));
     const refused = client.idOf(SUBJECT, v1 ?? '');
-    await expect(refused).rejects.toThrow(RegistryRefusedError);
+    await expect(refused).rejects.toThrow(RefusedError);
     await expect(refused).rejects.toThrow(/refuses our login \(status 401\): check the user and the password/);
     await expect(refused).rejects.not.toThrow(/wrong/);
   });
@@ -87,7 +88,7 @@ describe('what the registry does not take', () => {
     await client.register(SUBJECT, v1 ?? '');
     const other = v1?.replace('"session_id","type":["null","string"]', '"session_id","type":["null","int"]') ?? '';
     await expect(client.register(SUBJECT, other)).rejects.toThrow(
-      /does not take our schema under leakage.journeys-value: it is not compatible with a version that is there \(code 409: /,
+      /does not take our schema under leakage.journeys-value, because it is not compatible with a version that is there \(code 409: /,
     );
   });
 
@@ -133,7 +134,7 @@ describe('no answer is no word about an id', () => {
     ['an unknown refusal', 400, '{}'],
   ])('%s', async (_what, status, body) => {
     const client = await answering(status, body);
-    await expect(client.schemaById(7)).rejects.toThrow(RegistryRefusedError);
+    await expect(client.schemaById(7)).rejects.toThrow(RefusedError);
     await expect(client.idOf(SUBJECT, v1 ?? '')).rejects.toThrow(/check that SCHEMA_REGISTRY_URL leads to a registry/);
   });
 

@@ -1,4 +1,5 @@
-import { RegistryRefusedError, RegistrySilentError } from './errors.ts';
+import { RefusedError } from '@leakage/runtime';
+import { RegistrySilentError } from './errors.ts';
 
 /** One question to the registry, with its answer. */
 const REQUEST_MS = 5_000;
@@ -29,7 +30,7 @@ interface Answer {
 
 /**
  * Confluent's Schema Registry by its REST interface, which others speak too. Throws RegistrySilentError where another attempt
- * may help, RegistryRefusedError where it cannot. A user and a password in the URL are sent as basic authentication.
+ * may help, RefusedError where it cannot. A user and a password in the URL are sent as basic authentication.
  */
 export class RegistryClient {
   /** The URL without user and password: for messages, and to tell the ids of one registry from those of another. */
@@ -42,7 +43,7 @@ export class RegistryClient {
     parsed.username = '';
     parsed.password = '';
     this.name = parsed.href.replace(/\/+$/, '');
-    const login = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+    const login = `${plain(username)}:${plain(password)}`;
     this.#headers = {
       accept: `${MEDIA_TYPE}, application/json`,
       ...(login === ':' ? {} : { authorization: `Basic ${Buffer.from(login).toString('base64')}` }),
@@ -73,9 +74,9 @@ export class RegistryClient {
     const path = `/subjects/${encodeURIComponent(subject)}/versions`;
     const answer = await this.#ask('POST', path, { body: { schema }, signal });
     if (answer.status === 409) {
-      throw new RegistryRefusedError(
-        `the schema registry at ${this.name} does not take our schema under ${subject}: it is not compatible with a version that is there ` +
-          `(${messageIn(answer)}). Look at the versions of that subject and at its compatibility level`,
+      throw new RefusedError(
+        `the schema registry at ${this.name} does not take our schema under ${subject}, because it is not compatible with a version that is there (${messageIn(answer)})`,
+        'look at the versions of that subject and at its compatibility level',
       );
     }
     this.#mustBeDone(answer, `POST ${path}`);
@@ -107,12 +108,14 @@ export class RegistryClient {
     const { status } = answer;
     if (status === 200) return;
     if (status === 401 || status === 403) {
-      throw new RegistryRefusedError(
-        `the schema registry at ${this.name} refuses our login (status ${status}): check the user and the password in SCHEMA_REGISTRY_URL`,
+      throw new RefusedError(
+        `the schema registry at ${this.name} refuses our login (status ${status})`,
+        'check the user and the password in SCHEMA_REGISTRY_URL',
       );
     }
-    throw new RegistryRefusedError(
-      `the schema registry at ${this.name} answered ${question} with status ${status} (${messageIn(answer)}): check that SCHEMA_REGISTRY_URL leads to a registry that speaks Confluent's API`,
+    throw new RefusedError(
+      `the schema registry at ${this.name} answered ${question} with status ${status} (${messageIn(answer)})`,
+      "check that SCHEMA_REGISTRY_URL leads to a registry that speaks Confluent's API",
     );
   }
 
@@ -134,6 +137,15 @@ export class RegistryClient {
 interface Question {
   readonly body?: object;
   readonly signal: AbortSignal | undefined;
+}
+
+/** Percent-encoded as a URL wants it; what is not encoded right was meant as it stands. */
+function plain(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** Null beyond the limit: the rest is not read. */

@@ -1,4 +1,4 @@
-import { type Logger, retry } from '@leakage/runtime';
+import { type Logger, RefusedError, retry } from '@leakage/runtime';
 import {
   contracts,
   type Encoder,
@@ -73,9 +73,9 @@ async function idOf(source: Source, client: RegistryClient, o: EncodersOptions):
   const found = await patiently(() => client.idOf(subject, text, o.signal));
   if (found !== null) return found;
   if (!o.register) {
-    throw new Error(
-      `version ${version} of the schema of ${source} is not registered under ${subject} at ${client.name}: ` +
-        `register ${schema.name} there, or set SCHEMA_REGISTRY_REGISTER=true to have it done at the start`,
+    throw new RefusedError(
+      `version ${version} of the schema of ${source} is not registered under ${subject} at ${client.name}`,
+      `register ${schema.name} there, or set SCHEMA_REGISTRY_REGISTER=true to have it done at the start`,
     );
   }
   const id = await patiently(() => client.register(subject, text, o.signal));

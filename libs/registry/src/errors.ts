@@ -5,8 +5,3 @@ export class RegistrySilentError extends Error {
     this.name = 'RegistrySilentError';
   }
 }
-
-/** The registry has answered, and will answer the same again until somebody changes something. */
-export class RegistryRefusedError extends Error {
-  override readonly name = 'RegistryRefusedError';
-}

@@ -1,6 +1,6 @@
 export { type FoundSchema, RegistryClient } from './client.ts';
 export { type EncodersOptions, openEncoders } from './encoders.ts';
-export { RegistryRefusedError, RegistrySilentError } from './errors.ts';
+export { RegistrySilentError } from './errors.ts';
 export {
   contractReading,
   openReaders,

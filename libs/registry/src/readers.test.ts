@@ -90,6 +90,17 @@ describe('the readers of a consumer', () => {
     expect(registry.questions.length).toBe(1);
   });
 
+  test('know whatever one batch needs, and forget between batches what is too much', async () => {
+    const ids = Array.from({ length: 260 }, (_, nr) => registry.add('a', { ...v2, doc: `${nr}` }));
+    const reading = open();
+    await reading.learn(batch(...ids.map((id) => encoded(id))));
+    const refused = ids.filter((id) => !reading.readers.journeys.decode(encoded(id)).ok);
+    expect([refused, registry.questions.length]).toEqual([[], 260]);
+    await reading.learn(batch(encoded(ids[0] ?? 0)));
+    expect(registry.questions.length).toBe(261);
+    expect(reading.readers.journeys.decode(encoded(ids[0] ?? 0))).toMatchObject({ ok: true });
+  });
+
   test('ask again after a while for an id that was not there', async () => {
     vi.useFakeTimers({ toFake: ['performance'] });
     try {

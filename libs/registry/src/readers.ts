@@ -1,10 +1,15 @@
-import { type Health, type Logger, sleep } from '@leakage/runtime';
+import { type Health, type Logger, RefusedError, sleep } from '@leakage/runtime';
 import { contracts, type LearningReader, type Readers, SOURCES, type Source } from '@leakage/schemas';
 import { type FoundSchema, RegistryClient } from './client.ts';
-import { RegistryRefusedError, RegistrySilentError } from './errors.ts';
+import { RegistrySilentError } from './errors.ts';
 
 /** Questions under way at a time. */
 const QUESTIONS_AT_ONCE = 8;
+/**
+ * Schemas known for one topic. With more, all are forgotten before the next batch, and what that needs is asked for again:
+ * within a batch nothing that it needs may be forgotten.
+ */
+const KNOWN_MAX = 250;
 /** How long an id that the registry does not have is believed not to be there. */
 const NOT_THERE_MS = 60_000;
 /** Ids that are believed not to be there, at most: random bytes look like ids. */
@@ -80,6 +85,7 @@ class LearningReaders implements Reading {
   }
 
   async learn(batch: readonly RecordsOf[]): Promise<void> {
+    for (const source of SOURCES) if (this.#own[source].known > KNOWN_MAX) this.#own[source].forget();
     const wanted = this.#missing(batch);
     if (wanted.length === 0) return;
     const end = performance.now() + this.#o.waitMs;
@@ -153,7 +159,7 @@ class LearningReaders implements Reading {
       if (found?.kind === 'avro') await this.#save(id, found.schema);
       return found;
     } catch (error) {
-      if (error instanceof RegistrySilentError || error instanceof RegistryRefusedError) return error;
+      if (error instanceof RegistrySilentError || error instanceof RefusedError) return error;
       throw error;
     }
   }

@@ -8,12 +8,6 @@ export type AvroResult =
   | { ok: true; event: Record<string, unknown>; schemaId: number; unknownFields: number }
   | { ok: false; error: string; event: Record<string, unknown> | null; schemaId: number | null };
 
-/**
- * How many writer schemas one decoder knows at most. Beyond it the one known for longest is forgotten: an id is learned
- * again when it comes again.
- */
-const WRITERS_MAX = 250;
-
 const INT_MIN = -(2 ** 31);
 const INT_MAX = 2 ** 31 - 1;
 
@@ -39,10 +33,16 @@ export class AvroDecoder {
    */
   learn(id: number, schema: unknown): string | null {
     const writer = this.#writerOf(id, schema);
-    const oldest = this.#writers.keys().next();
-    if (this.#writers.size >= WRITERS_MAX && oldest.done !== true) this.#writers.delete(oldest.value);
     this.#writers.set(id, writer);
     return writer.refused?.why ?? null;
+  }
+
+  get known(): number {
+    return this.#writers.size;
+  }
+
+  forget(): void {
+    this.#writers.clear();
   }
 
   /** The id in a value's header, if it could be a schema's and is not known here. Cheap: it is asked of every record. */

@@ -58,6 +58,10 @@ export interface LearningReader<T> extends Reader<T> {
   missing(value: Buffer | null): number | null;
   /** Takes a schema under its id. Returns why it cannot be read as ours, or null; its records are then quarantined. */
   learn(id: number, schema: unknown): string | null;
+  /** How many schemas it has learned. */
+  readonly known: number;
+  /** Begins anew, without any schema. */
+  forget(): void;
 }
 
 export interface Encoder<T> {
@@ -111,6 +115,10 @@ export function createContract<T extends object>(source: Source, versions: reado
         decode: (value) => decode(value, { avro: own, shape }),
         missing: (value) => own.missing(value),
         learn: (id, schema) => own.learn(id, schema),
+        get known() {
+          return own.known;
+        },
+        forget: () => own.forget(),
       };
     },
   };
