@@ -5,58 +5,47 @@ import { createKafkaClient, ensureTopics } from '@leakage/kafka';
 import { createLogger, dataDirectory } from '@leakage/runtime';
 import type { TestProject } from 'vitest/node';
 import { withAdmin } from './admin.ts';
+import { chooseBackend, type Given, type OwnServers, origin, startServers } from './backend.ts';
+import { startDockerServers } from './docker-servers.ts';
 import type { ProvidedStack } from './provided.ts';
 
 const log = createLogger({ service: 'testing', level: 'error' });
 const foldersAtOnce = 8;
 
 /**
- * One Kafka and one Postgres for a whole run: those of KAFKA_BROKERS and DATABASE_URL where they are set, else real local
- * ones. TEST_BACKEND=env or local forces one. Whatever was chosen is printed, and a run without servers fails.
+ * One Kafka and one Postgres for a whole run: those of KAFKA_BROKERS and DATABASE_URL where they are set, else containers,
+ * else processes. Whatever was chosen is printed, and a run without servers fails.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const given = chooseBackend(process.env);
-  const local = given.brokers && given.databaseUrl ? null : await startForTests(given);
-  const run = `t${randomBytes(4).toString('hex')}`;
+  const choice = chooseBackend(process.env);
+  const servers = await startServers(choice, { docker: startDockerServers, local: startHere }, console.log);
   const stack: ProvidedStack = {
-    brokers: given.brokers ?? local?.brokers ?? '',
-    adminUrl: given.databaseUrl ?? local?.databaseUrl ?? '',
-    origin: describe(local),
-    run,
-  };
-  const teardown = async () => {
-    if (local === null) await dropDatabases(stack);
-    else await local.stop({ forget: true });
+    brokers: servers.brokers,
+    adminUrl: servers.databaseUrl,
+    origin: servers.origin,
+    run: `t${randomBytes(4).toString('hex')}`,
   };
   try {
     await check(stack);
   } catch (error) {
-    await local?.stop({ forget: true });
+    await servers.stop();
     throw error;
   }
   project.provide('leakageStack', stack);
-  return teardown;
+  return async () => {
+    if (choice.given.databaseUrl !== undefined) await dropDatabases(stack);
+    await servers.stop();
+  };
 }
 
-interface Given {
-  readonly brokers?: string | undefined;
-  readonly databaseUrl?: string | undefined;
-}
-
-export function chooseBackend(env: Readonly<Record<string, string | undefined>>): Given {
-  const brokers = env.KAFKA_BROKERS?.trim() || undefined;
-  const databaseUrl = env.DATABASE_URL?.trim() || undefined;
-  switch (env.TEST_BACKEND?.trim() || undefined) {
-    case undefined:
-      return { brokers, databaseUrl };
-    case 'local':
-      return {};
-    case 'env':
-      if (brokers && databaseUrl) return { brokers, databaseUrl };
-      throw new Error('TEST_BACKEND=env needs KAFKA_BROKERS and DATABASE_URL, and at least one of them is not set.');
-    default:
-      throw new Error(`TEST_BACKEND is ${env.TEST_BACKEND}: it must be env or local (or not set).`);
-  }
+async function startHere(given: Given): Promise<OwnServers> {
+  const stack = await startForTests(given);
+  return {
+    brokers: stack.brokers,
+    databaseUrl: stack.databaseUrl,
+    origin: origin(given, `started here (${stack.folder.path})`),
+    stop: () => stack.stop({ forget: true }),
+  };
 }
 
 /** A fixed place, so that the next run finds and stops what a killed one left behind; several runs at once have several. */
@@ -68,13 +57,6 @@ async function startForTests(given: Given): Promise<LocalStack> {
       if (!(error instanceof Problem && error.reason === 'in-use') || n === foldersAtOnce) throw error;
     }
   }
-}
-
-function describe(local: LocalStack | null): string {
-  const started = local?.servers.map((server) => server.name) ?? [];
-  const where = (name: 'Kafka' | 'Postgres', variable: string) =>
-    `${name} ${started.includes(name) ? `started here (${local?.folder.path})` : `of ${variable}`}`;
-  return `${where('Kafka', 'KAFKA_BROKERS')}, ${where('Postgres', 'DATABASE_URL')}`;
 }
 
 async function check(stack: ProvidedStack): Promise<void> {
