@@ -3,7 +3,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const withServers = ['**/*.integration.test.ts', 'tests/**/*.e2e.test.ts'];
 const faults = ['tests/faults/**/*.test.ts'];
-const never = ['**/node_modules/**', '**/.data/**', '**/fixtures/**'];
+// tests/containers is asked for by name: vitest.containers.config.ts.
+const never = ['**/node_modules/**', '**/.data/**', '**/fixtures/**', 'tests/containers/**'];
 
 /** A long run is as long as its longest file, if that one begins first. */
 class SchedulesFirst extends BaseSequencer {
