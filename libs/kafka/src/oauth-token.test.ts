@@ -43,20 +43,22 @@ test('the client says who it is as RFC 6749 wants it', async () => {
   );
 });
 
-test('a token is kept until a minute before its end, a short one for half its life; whoever waits shares the question', async () => {
+test('a token is kept until a minute before its end, a short one for half its life, a very short one not at all', async () => {
   let now = 0;
-  answer = (...all) => json(200, { access_token: `t${asked}`, expires_in: asked === 1 ? 600 : 20 })(all[0], all[1]);
+  const lives = [0, 600, 80, 20];
+  answer = (...all) => json(200, { access_token: `t${asked}`, expires_in: lives[asked] })(all[0], all[1]);
   const token = tokenSource(request(), () => now);
   expect(await Promise.all([token(), token(), token()])).toEqual(['t1', 't1', 't1']);
   now = 539_999;
   expect(await token()).toBe('t1');
   now = 540_000;
   expect(await token()).toBe('t2');
-  now += 9_999;
+  now += 39_999;
   expect(await token()).toBe('t2');
   now += 1;
-  expect(await token()).toBe('t3');
-  expect(asked).toBe(3);
+  expect(await Promise.all([token(), token()])).toEqual(['t3', 't3']);
+  expect(await token()).toBe('t4');
+  expect(asked).toBe(4);
 });
 
 test.each([

@@ -23,10 +23,10 @@ const answerMs = 10_000;
 /** A token that says nothing of its end is taken to be good for this long. */
 const defaultLifeSeconds = 300;
 /**
- * kafkajs logs in again 10 s before a session ends, and a session ends with its token: the next one must come earlier, or
- * the new session would end as soon as the old one.
+ * A session ends with its token, and kafkajs logs in again 10 s before: with a token that is nearly over it would have to do
+ * so at once, and a broker closes the connection of whoever logs in twice within a second.
  */
-const renewBeforeMs = 60_000;
+const renewBeforeMs = { atMost: 60_000, atLeast: 20_000 } as const;
 
 /** Gives a token that is good for a while; asks for another one only when that while is nearly over. */
 export function tokenSource(request: TokenRequest, now: () => number = Date.now): () => Promise<string> {
@@ -75,7 +75,8 @@ async function ask(request: TokenRequest, now: () => number): Promise<Token> {
   }
   const life = Number(body.expires_in);
   const lifeMs = (life > 0 ? life : defaultLifeSeconds) * 1000;
-  return { value: body.access_token, renewAt: now() + lifeMs - Math.min(renewBeforeMs, lifeMs / 2) };
+  const early = Math.min(renewBeforeMs.atMost, Math.max(renewBeforeMs.atLeast, lifeMs / 2));
+  return { value: body.access_token, renewAt: now() + lifeMs - early };
 }
 
 function refusal({ url, clientId }: TokenRequest, status: number, body: Record<string, unknown>): RefusedError {
