@@ -5,6 +5,7 @@ import { sqlState } from './errors.ts';
 /** Why this server will not do, in a sentence; null when the next attempt may succeed. */
 export function refusalOf(error: unknown, address: DatabaseAddress): RefusedError | null {
   const server = `Postgres at ${address.where}`;
+  const ownCertificate = address.tls !== false && address.tls.cert !== undefined;
   const message = error instanceof Error ? error.message : '';
   const refused = (what: string, remedy: string) => new RefusedError(`${server} ${what}`, remedy, { cause: error });
   if (hasNoTls(error) && address.sslMode !== 'prefer') {
@@ -18,7 +19,11 @@ export function refusalOf(error: unknown, address: DatabaseAddress): RefusedErro
   }
   switch (sqlState(error) ?? '') {
     case '28P01':
-      return refused(`refuses user ${address.user} (${message})`, 'check user and password in DATABASE_URL');
+      // The server says the same of a certificate that is not this user's.
+      return refused(
+        `refuses user ${address.user} (${message})`,
+        `check user${ownCertificate ? ', password and sslcert' : ' and password'} in DATABASE_URL`,
+      );
     case '28000':
       return refused(`refuses user ${address.user} (${message})`, remedyOf(message));
     case '3D000':
@@ -33,7 +38,7 @@ export function refusalOf(error: unknown, address: DatabaseAddress): RefusedErro
     default:
       return tlsRefusal(error, {
         server,
-        ownCertificate: address.tls !== false && address.tls.cert !== undefined,
+        ownCertificate,
         settings: {
           ca: 'sslrootcert in DATABASE_URL',
           cert: 'sslcert and sslkey in DATABASE_URL',

@@ -167,7 +167,7 @@ describe('what a server refuses is said at once, in one sentence, with the part 
     [
       "somebody else's certificate",
       () => urlWith({ sslmode: 'require', ...owned('somebody') }, 'certified'),
-      /refuses user certified \(.*certificate.*\): set sslcert and sslkey in DATABASE_URL to a certificate of this user$/,
+      /refuses user certified \(.*\): check user, password and sslcert in DATABASE_URL$/,
     ],
     [
       'a certificate of ours by another authority',
