@@ -45,7 +45,8 @@ begin
   end if;
   -- One process at a time; who waited finds the partition there.
   perform pg_advisory_xact_lock(hashtextextended('partitions of ' || current_schema() || '.' || p_table, 0));
-  if to_regclass(v_partition) is not null then
+  -- Asked of the catalog itself: to_regclass would remember its answer from before the wait.
+  if exists (select from pg_class c where c.relname = v_partition and c.relnamespace = to_regnamespace(current_schema())) then
     return 0;
   end if;
   -- ATTACH PARTITION locks this one in any case; taken first, no row can slip in between the move and the attachment.
