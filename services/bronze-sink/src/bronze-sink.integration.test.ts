@@ -145,7 +145,7 @@ test('every record of a mixed batch is kept once, with exactly its bytes', async
         value: contracts.calls.encode(call({ sentiment_score: Number.NaN })),
         error: null,
       },
-      { source: 'calls', key: 'member-1', value: contracts.journeys.encode(journey()), error: 'unknown_schema_id:1' },
+      { source: 'calls', key: 'member-1', value: contracts.journeys.encode(journey()), error: 'unknown_schema_id:5' },
       { source: 'calls', key: 'member-1', value: contracts.calls.encode(call()).subarray(0, 20), error: 'truncated' },
       {
         source: 'members',
