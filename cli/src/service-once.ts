@@ -6,7 +6,7 @@ import { CommandError } from './command-error.ts';
 
 const projectFolder = join(import.meta.dirname, '..', '..');
 
-/** Those that own a part of the database. Silver before gold, whose views read silver's tables. */
+/** Those that own a part of the database. */
 export const owningServices = ['bronze-sink', 'silver-joiner', 'gold-aggregator', 'api'] as const;
 type OwningService = (typeof owningServices)[number];
 
@@ -16,10 +16,24 @@ export interface Migrated {
 }
 
 /** Has a service bring its part of the database to its newest form, and tells what was done. Throws CommandError. */
-export async function prepareService(name: OwningService): Promise<Migrated[]> {
+async function prepareService(name: OwningService): Promise<Migrated[]> {
   const { code, said, migrated } = await runOnce(name, '--prepare');
   if (code === 0) return migrated;
   throw new CommandError(`${name}: ${said.join('\n')}`, code === 2 ? 2 : 1);
+}
+
+/** Has all of them do so; throws what the first one that failed has said, when none of them works any more. */
+export async function prepareServices(): Promise<Migrated[]> {
+  const goldAfterSilver = async () => [
+    ...(await prepareService('silver-joiner')),
+    // Gold's views read silver's tables.
+    ...(await prepareService('gold-aggregator')),
+  ];
+  const parts = await Promise.allSettled([prepareService('bronze-sink'), goldAfterSilver(), prepareService('api')]);
+  return parts.flatMap((part) => {
+    if (part.status === 'rejected') throw part.reason;
+    return part.value;
+  });
 }
 
 /** What the database lacks of what a service needs, and what its settings are wrong about, in sentences. */

@@ -134,7 +134,7 @@ describe('on an empty database', () => {
     'bronze.migrations': 'bronze:S',
     'gold.action_recommendations': 'reader:S',
     'gold.daily_leakage_summary': 'reader:S',
-    'gold.daily_leakage_trend': 'reader:S',
+    'gold.daily_leakage_history': 'reader:S',
     'gold.journey_timeline': '',
     'gold.language_drilldown': 'reader:S',
     'gold.repeat_followups': 'reader:S',
@@ -144,7 +144,7 @@ describe('on an empty database', () => {
     'gold_1.action_recommendations': 'api:S',
     'gold_1.call_cube': 'gold:SIUD api:S reader:S',
     'gold_1.daily_leakage_summary': 'api:S',
-    'gold_1.daily_leakage_trend': 'api:S',
+    'gold_1.daily_leakage_history': 'api:S',
     'gold_1.error_message_cube': 'gold:SIUD',
     'gold_1.journey_cube': 'gold:SIUD api:S reader:S',
     'gold_1.journey_timeline': 'api:S',
@@ -530,7 +530,9 @@ describe('on an empty database', () => {
       url.username = `${it.rolePrefix}_api`;
       url.password = encodeURIComponent(password);
       expect(await it.as(url.href, (pool) => stateOf(pool.query('select 1')))).toBe('done');
-      expect(await it.as(it.urlOf('api'), (pool) => stateOf(pool.query('select 1')))).toBe('28P01');
+      expect(await it.as(it.urlOf('api'), (pool) => stateOf(pool.query('select 1')))).toContain(
+        'password authentication failed',
+      );
       const again = await it.init([], { LEAKAGE_API_PASSWORD: password });
       expect(again.out).not.toContain('new password');
       const { rows } = await it.owner.query<{ verifier: string }>(

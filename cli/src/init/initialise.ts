@@ -2,7 +2,7 @@ import { ensureTopics, type KafkaClient } from '@leakage/kafka';
 import { inTransaction, type Pool, type Queryable } from '@leakage/postgres';
 import { topicTable } from '@leakage/schemas';
 import { CommandError } from '../command-error.ts';
-import { type Migrated, owningServices, prepareService } from '../service-once.ts';
+import { type Migrated, prepareServices } from '../service-once.ts';
 import { type ExistingRoles, missingStatements, type Schemas } from './grants.ts';
 import { inventPasswords, keepUrls } from './passwords.ts';
 import {
@@ -54,11 +54,10 @@ export async function initialise(o: InitOptions): Promise<InitReport> {
   return await o.pool.withConnection(async (lock) => {
     await lock.query('select pg_advisory_lock($1)', [lockKey]);
     try {
-      const migrated: Migrated[] = [];
-      for (const service of owningServices) {
-        o.say(`${service} prepares its schema`);
-        migrated.push(...(await prepareService(service)));
-      }
+      // First, because nothing has been changed yet.
+      await checkRoles(lock, o.rolePrefix);
+      o.say('every service prepares its schema');
+      const migrated = await prepareServices();
       return { topics, migrated, ...(await giveRights(o)) };
     } finally {
       if (lock.lost === null) await lock.query('select pg_advisory_unlock($1)', [lockKey]);
@@ -71,7 +70,6 @@ async function giveRights(o: InitOptions): Promise<Omit<InitReport, 'topics' | '
   o.say('roles and rights');
   try {
     return await inTransaction(o.pool, async (tx) => {
-      await checkRoles(tx, o.rolePrefix);
       const made = o.makesRoles ? await makeAll(tx, o) : { created: [], passwordsSet: [], urlsFile: null };
       const roles = await existingRoles(tx, o.rolePrefix);
       const rights = await converge(tx, o.schemas, roles);
