@@ -1,6 +1,6 @@
 import kafkajs from 'kafkajs';
 import { describe, expect, test } from 'vitest';
-import { forbidden, isForbidden, isLoss, mismatch, refusalOf } from './refusals.ts';
+import { forbidden, isForbidden, isLoss, mismatch, refusalOf, triedAgain } from './refusals.ts';
 
 const at = { host: 'k', port: 9093 };
 const scram = { mechanism: 'scram-sha-512', username: 'me' };
@@ -33,8 +33,11 @@ const Refused = kafkajs.KafkaJSSASLAuthenticationError as unknown as new (messag
 test('a broker that goes away while somebody logs in has refused nobody', async () => {
   const lost = new Refused('SASL SCRAM SHA512 authentication failed: Closed connection');
   expect(isLoss(lost)).toBe(true);
+  expect(await refusalOf(lost, { host: '127.0.0.1', port: 9, sasl: scram })).toBeNull();
+  expect(triedAgain(lost, at)).toMatchObject({ retriable: true, broker: 'k:9093' });
   const refused = new Refused('SASL SCRAM SHA512 authentication failed: invalid credentials');
   expect(isLoss(refused)).toBe(false);
+  expect(triedAgain(refused, at)).toBe(refused);
   expect((await refusalOf(refused, { ...at, sasl: scram }))?.message).toBe(
     'Kafka at k:9093 refuses user me with SCRAM-SHA-512 (invalid credentials): check KAFKA_USERNAME, KAFKA_PASSWORD and KAFKA_SASL_MECHANISM',
   );

@@ -34,7 +34,7 @@ export function explainRefusals(): void {
     try {
       await connect.call(this);
     } catch (error) {
-      throw (await refusalOf(error, this.connectionPool)) ?? retriable(error, this.connectionPool);
+      throw (await refusalOf(error, this.connectionPool)) ?? triedAgain(error, this.connectionPool);
     }
   };
 }
@@ -153,7 +153,8 @@ export function isLoss(error: unknown): error is Error {
   );
 }
 
-function retriable(error: unknown, { host, port }: Attempt): unknown {
+/** As kafkajs tries it again. */
+export function triedAgain(error: unknown, { host, port }: Attempt): unknown {
   if (!(error instanceof kafkajs.KafkaJSSASLAuthenticationError) || !isLossOnTheWay(error)) return error;
   return new kafkajs.KafkaJSConnectionError(messageOf(error), { broker: `${host}:${port}` });
 }
