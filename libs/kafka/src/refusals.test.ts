@@ -1,7 +1,17 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import kafkajs from 'kafkajs';
 import { describe, expect, test } from 'vitest';
 import { forbidden, isForbidden, isLoss, mismatch, refusalOf, triedAgain } from './refusals.ts';
 
+const requestThatTimedOut = {
+  broker: 'k:9093',
+  clientId: 'test',
+  correlationId: 1,
+  createdAt: 0,
+  sentAt: 0,
+  pendingDuration: 0,
+};
 const at = { host: 'k', port: 9093 };
 const scram = { mechanism: 'scram-sha-512', username: 'me' };
 
@@ -52,6 +62,18 @@ test.each(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH'])(
     expect(performance.now() - begin).toBeLessThan(1_000);
   },
 );
+
+test.each([
+  new kafkajs.KafkaJSConnectionError('Connection timeout', { broker: 'k:9093' }),
+  new kafkajs.KafkaJSRequestTimeoutError('Request ApiVersions timed out', requestThatTimedOut),
+])('$message: a broker that says nothing is not asked more', async (error) => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const begin = performance.now();
+  expect(await refusalOf(error, { host: '127.0.0.1', port: (server.address() as AddressInfo).port })).toBeNull();
+  expect(performance.now() - begin).toBeLessThan(1_000);
+  server.close();
+});
 
 test('a rule that forbids several topics is found in the list of what failed', () => {
   const denied = Object.assign(new Error('Not authorized'), { type: 'TOPIC_AUTHORIZATION_FAILED', topic: 'a.calls' });

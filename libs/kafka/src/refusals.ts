@@ -55,7 +55,7 @@ export async function refusalOf(error: unknown, attempt: Attempt): Promise<Refus
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (typeof code === 'string' && unreachable.has(code)) return null;
   if (isLoginRefused(error)) return loginRefusal(error, attempt);
-  if (!isLoss(error) && !isMechanismRefused(error)) return null;
+  if (!isClosed(error) && !isMechanismRefused(error)) return null;
   const listener = await probeListener(attempt, attempt.ssl ?? null);
   return listener === null ? null : mismatch(attempt, listener);
 }
@@ -132,6 +132,11 @@ function isLossOnTheWay(error: Error): boolean {
   return /(?:Closed connection|Connection closed by the server|Connection error:.*|Connection timeout|timed out|Not connected)$/.test(
     error.message,
   );
+}
+
+/** Somebody is there and does not want to talk; a broker that says nothing (paused, cut off) would not tell a probe either. */
+function isClosed(error: unknown): boolean {
+  return isLoss(error) && !/timeout|timed out/i.test(error.message);
 }
 
 function isMechanismRefused(error: unknown): boolean {
