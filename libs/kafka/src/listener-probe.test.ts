@@ -113,6 +113,6 @@ test.each([
     const error: unknown = await ensureTopics(client, []).catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(RefusedError);
     expect((error as Error).message).toMatch(words);
-    expect(performance.now() - begin).toBeLessThan(2_000);
+    expect(performance.now() - begin).toBeLessThan(8_000);
   },
 );

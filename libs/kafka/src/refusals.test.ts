@@ -59,7 +59,7 @@ test.each(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH'])(
     const error = new kafkajs.KafkaJSConnectionError('Connection error', { broker: 'k:9093', code });
     const begin = performance.now();
     expect(await refusalOf(error, { host: '192.0.2.1', port: 9093 })).toBeNull();
-    expect(performance.now() - begin).toBeLessThan(1_000);
+    expect(performance.now() - begin).toBeLessThan(3_000);
   },
 );
 
@@ -71,7 +71,7 @@ test.each([
   await once(server, 'listening');
   const begin = performance.now();
   expect(await refusalOf(error, { host: '127.0.0.1', port: (server.address() as AddressInfo).port })).toBeNull();
-  expect(performance.now() - begin).toBeLessThan(1_000);
+  expect(performance.now() - begin).toBeLessThan(3_000);
   server.close();
 });
 

@@ -34,7 +34,7 @@ const group = 'secured.reader';
 /** kafkajs logs in again 10 s before a session ends: soon and often. */
 const sessionMs = 12_000;
 /** Less than one wait of a client that tries again for half a minute. */
-const atOnceMs = 6_000;
+const atOnceMs = 10_000;
 
 let certificates: Certificates;
 let kafka: SecuredKafka;

@@ -16,7 +16,7 @@ import { Session } from './session.ts';
 
 const log = createLogger({ service: 'test', level: 'silent' });
 /** Less than the half minute for which a server that does not answer is tried. */
-const atOnceMs = 4_000;
+const atOnceMs = 10_000;
 
 let certificates: Certificates;
 let server: SecuredPostgres;
