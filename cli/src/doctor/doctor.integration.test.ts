@@ -15,7 +15,7 @@ vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 interface Report {
   readonly code: number;
   readonly checks: readonly Check[];
-  of(name: string): readonly Check[];
+  readonly of: (name: string) => readonly Check[];
 }
 
 async function doctor(it: Installation, env: Record<string, string> = {}): Promise<Report> {

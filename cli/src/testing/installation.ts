@@ -23,14 +23,14 @@ export interface Installation {
   readonly env: Readonly<Record<string, string>>;
   readonly owner: Pool;
   /** Runs `leakage <words>` as a person does. */
-  leakage(words: readonly string[], env?: Readonly<Record<string, string>>): Promise<Outcome>;
+  readonly leakage: (words: readonly string[], env?: Readonly<Record<string, string>>) => Promise<Outcome>;
   /** Runs `leakage init` with this installation's prefix of logins; throws when it fails. */
-  init(words?: readonly string[], env?: Readonly<Record<string, string>>): Promise<Outcome>;
+  readonly init: (words?: readonly string[], env?: Readonly<Record<string, string>>) => Promise<Outcome>;
   /** What init has written into its file. */
-  urlOf(role: RoleName): string;
+  readonly urlOf: (role: RoleName) => string;
   /** Works as one of the logins. */
-  as<T>(url: string, work: (pool: Pool) => Promise<T>): Promise<T>;
-  stop(): Promise<void>;
+  readonly as: <T>(url: string, work: (pool: Pool) => Promise<T>) => Promise<T>;
+  readonly stop: () => Promise<void>;
 }
 
 export async function newInstallation(o: { readonly url?: string } = {}): Promise<Installation> {
