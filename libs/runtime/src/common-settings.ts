@@ -144,11 +144,11 @@ export const registrySettings = {
 /** For a service that reads what others have written. */
 export const registryReaderSettings = {
   ...registrySettings,
+  // At most less than what the consumer gives one batch to be prepared (300 s).
   schemaRegistryWaitSeconds: setting.integer({
     env: 'SCHEMA_REGISTRY_WAIT_SECONDS',
     default: 60,
     min: 1,
-    // Below what the consumer gives one batch to be prepared (300 s).
     max: 240,
     help: 'How long records of a schema that is not known yet wait for a registry that does not answer, before the process ends.',
   }),
