@@ -201,12 +201,13 @@ function refuse(problems: readonly string[]): void {
   process.exitCode = wrongSettings;
 }
 
-function usage<S>({ name, help, prepare, check }: ServiceOptions<S>, settings: string): string {
+function usage<S>(options: ServiceOptions<S>, settings: string): string {
+  const { name, help } = options;
   const lines = [
-    ...(prepare
+    ...(options.prepare !== undefined
       ? ['  --prepare  bring its part of the database to its newest form (leakage init does this for all)']
       : []),
-    ...(check
+    ...(options.check !== undefined
       ? ['  --check    say what the database lacks of what it needs; exit code 3 if anything (leakage doctor)']
       : []),
   ];

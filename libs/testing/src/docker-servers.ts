@@ -86,10 +86,12 @@ async function startKafka(client: ContainerRuntimeClient, owner: string): Promis
     'inter.broker.listener.name': 'INTERNAL',
   };
   const variable = (property: string) => `KAFKA_${property.toUpperCase().replaceAll('.', '_')}`;
-  const environment = Object.entries(settings).map(([property, value]) => [variable(property), String(value)]);
+  const environment = Object.fromEntries(
+    Object.entries(settings).map(([property, value]): [string, string] => [variable(property), String(value)]),
+  );
   await new GenericContainer(images.kafka)
     .withLabels({ [label]: owner })
-    .withEnvironment({ ...Object.fromEntries(environment), KAFKA_HEAP_OPTS: '-Xms256m -Xmx768m' })
+    .withEnvironment({ ...environment, KAFKA_HEAP_OPTS: '-Xms256m -Xmx768m' })
     .withExposedPorts({ container: 9092, host: port })
     .withWaitStrategy(Wait.forLogMessage(/Kafka Server started/))
     .withStartupTimeout(startWithinMs)
