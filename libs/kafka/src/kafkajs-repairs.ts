@@ -21,7 +21,7 @@ type Headers = Record<string, Bytes | Bytes[]>;
 interface ConsumerGroup {
   /** When the last heartbeat was sent, by the clock of the host. */
   lastRequest: number;
-  heartbeat(this: ConsumerGroup, o: { readonly interval: number }): Promise<void>;
+  heartbeat: (this: ConsumerGroup, o: { readonly interval: number }) => Promise<void>;
 }
 
 interface Internals {
