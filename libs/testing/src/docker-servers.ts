@@ -38,7 +38,7 @@ export async function startDockerServers(given: Given): Promise<OwnServers> {
     given.databaseUrl ?? startPostgres(owner),
   ]);
   if (kafka.status === 'fulfilled' && postgres.status === 'fulfilled') {
-    const ours = `in a container (${client.info.containerRuntime.operatingSystem})`;
+    const ours = `in a container (engine ${client.info.containerRuntime.serverVersion})`;
     return { brokers: kafka.value, databaseUrl: postgres.value, origin: origin(given, ours), stop };
   }
   const created = await containersOf(owner);
