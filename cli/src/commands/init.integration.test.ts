@@ -334,7 +334,7 @@ describe('on an empty database', () => {
         `insert into bronze.call_logs_raw (kafka_topic, kafka_partition, kafka_offset, kafka_timestamp) values ('t', 0, 0, now())`,
         `select bronze.make_partition('call_logs_raw', current_date)`,
         position('bronze'),
-        position('silver_x'),
+        position('silver'),
         'delete from ops.position',
         "insert into ops.generation (id, state, rules, rules_hash) values (9, 'building', '{}', '')",
         `update ops.generation set state = 'retired'`,
