@@ -41,13 +41,12 @@ async function storedRoles(db: Queryable, prefix: string): Promise<StoredRole[]>
 /** Refuses to give rights to a role that has more of them already than any grant here could tell of. */
 export async function checkRoles(db: Queryable, prefix: string): Promise<void> {
   for (const { name, powers, self, owns } of await storedRoles(db, prefix)) {
-    const why = self
-      ? 'is the login of DATABASE_URL itself'
-      : powers.length > 0
-        ? `is ${powers.join(', ')}`
-        : owns !== null
-          ? `owns ${owns}`
-          : null;
+    if (self) {
+      throw new CommandError(
+        `DATABASE_URL is the login of a service (${name}): init is run by the owner of the database, so set it to the owner's login.`,
+      );
+    }
+    const why = powers.length > 0 ? `is ${powers.join(', ')}` : owns !== null ? `owns ${owns}` : null;
     if (why === null) continue;
     throw new CommandError(
       `Role ${name} ${why}, so its rights cannot be limited: take that away from it, or choose other names with --role-prefix.`,
