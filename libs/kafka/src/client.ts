@@ -2,6 +2,7 @@ import { type Logger, RefusedError } from '@leakage/runtime';
 import { type Admin, Kafka, type KafkaConfig, logLevel, type RetryOptions } from 'kafkajs';
 import type { KafkaAccess, KafkaLogin, KafkaTls } from './client-options.ts';
 import { registerCodecs } from './codecs.ts';
+import { repairConnections } from './connection-repairs.ts';
 import { messageOf } from './errors.ts';
 import { kafkaLogCreator } from './kafkajs-log.ts';
 import { repairDecoding, repairHeartbeats } from './kafkajs-repairs.ts';
@@ -49,6 +50,7 @@ export function createKafkaClient({ brokers, clientId, log, tls, login }: KafkaC
   registerCodecs();
   repairDecoding();
   repairHeartbeats();
+  repairConnections();
   explainRefusals();
   silenceTimeoutWarning();
   const client: KafkaClient = { clientId, brokers: [...brokers] };
