@@ -24,7 +24,7 @@ export {
   type ShardRow,
 } from './generations.ts';
 export { type ListenerOptions, startListener } from './listener.ts';
-export { type MigrateOptions, migrate, migrateOps, opsMigrations, schemaProblems } from './migrate.ts';
+export { type MigrateOptions, migrate, migrateOps, schemaProblems } from './migrate.ts';
 export { createPool, Pool, PoolBusyError, type PoolOptions } from './pool.ts';
 export {
   addOutcomes,

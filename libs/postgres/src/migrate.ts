@@ -89,13 +89,13 @@ async function pendingMigrations(
   }
 }
 
-/** The same as a sentence about each schema that is not in its newest form, for somebody who only wants to know. */
+/** A sentence about each schema that is not in its newest form, `ops` and a service's own, for somebody who only wants to know. */
 export async function schemaProblems(
   db: Queryable,
-  schemas: readonly { readonly schema: string; readonly directory: string | URL }[],
+  own: { readonly schema: string; readonly directory: string | URL },
 ): Promise<string[]> {
   const problems: string[] = [];
-  for (const { schema, directory } of schemas) {
+  for (const { schema, directory } of [{ schema: 'ops', directory: opsMigrations }, own]) {
     try {
       const pending = await pendingMigrations(db, { schema, directory });
       if (pending.length > 0) problems.push(`schema ${schema} lacks its migrations ${pending.join(', ')}`);
@@ -122,7 +122,7 @@ async function mustBeAllowed(client: pg.Client, o: { schema: string; pending: re
   );
 }
 
-export const opsMigrations = new URL('../migrations/', import.meta.url);
+const opsMigrations = new URL('../migrations/', import.meta.url);
 
 /** The schema ops: positions, generations, shard locks. Every service needs it, so every service calls this first. */
 export async function migrateOps(o: { url: string; log: Logger }): Promise<void> {

@@ -15,6 +15,10 @@ describe('the judgement', () => {
     expect(memoryReport('a', series(80, 120, 160, 190, 200, 200, 200, 201, 200)).flat).toBe(true);
   });
 
+  test('a level that was left for a while and comes back is flat', () => {
+    expect(memoryReport('a', series(330, 350, 340, 220, 230, 220, 330, 340, 330)).flat).toBe(true);
+  });
+
   test('one peak in the end is no growth', () => {
     expect(memoryReport('a', series(200, 200, 200, 200, 200, 200, 200, 900, 200)).flat).toBe(true);
   });
@@ -32,7 +36,7 @@ describe('the judgement', () => {
     });
     expect(report.slopeBytesPerMinute).toBeCloseTo(3_000 * MB, 0);
     expect(report.sentence).toBe(
-      'a grows: 300 MB in the middle, 450 MB in the end (at most 412 MB counts as flat), 500 MB at most, 3000 MB a minute, 9 samples',
+      'a grows: 150 MB in the beginning, 300 MB in the middle, 450 MB in the end (at most 412 MB counts as flat), 500 MB at most, 3000 MB a minute, 9 samples',
     );
   });
 

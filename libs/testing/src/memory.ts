@@ -18,7 +18,7 @@ export interface MemoryReport {
   readonly maxLastThirdBytes: number;
   /** Least squares over all samples: what a leak would look like, but a warm-up, too. */
   readonly slopeBytesPerMinute: number;
-  /** The last third is no higher than the middle one and a margin: memory does not grow with what was processed. */
+  /** The last third is no higher than those before it and a margin: memory does not grow with what was processed. */
   readonly flat: boolean;
   /** The judgement with its figures, for a message or a log. */
   readonly sentence: string;
@@ -99,11 +99,13 @@ export function memoryReport(name: string, samples: readonly MemorySample[]): Me
   const first = bytes.slice(0, third);
   const middle = bytes.slice(third, bytes.length - third);
   const last = bytes.slice(bytes.length - third);
-  const limit = median(middle) * flatFactor + flatSlackBytes;
+  // A level that was there before, in the first third or the middle, is none that grows.
+  const before = Math.max(median(first), median(middle));
+  const limit = before * flatFactor + flatSlackBytes;
   const flat = median(last) <= limit;
   const slope = slopePerMs(samples) * 60_000;
   const sentence =
-    `${name} ${flat ? 'is flat' : 'grows'}: ${mb(median(middle))} in the middle, ${mb(median(last))} in the end ` +
+    `${name} ${flat ? 'is flat' : 'grows'}: ${mb(median(first))} in the beginning, ${mb(median(middle))} in the middle, ${mb(median(last))} in the end ` +
     `(at most ${mb(limit)} counts as flat), ${mb(Math.max(...bytes))} at most, ${mb(slope)} a minute, ${samples.length} samples`;
   return {
     name,

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type AppDependencies, createApp } from './app.ts';
 import type { AuditEntry } from './audit-store.ts';
-import type { Rows } from './gold-store.ts';
+import type { Rows, Versioned } from './gold-store.ts';
 import { pseudonyms } from './pseudonym.ts';
 import { resources } from './resources.ts';
 import { NoGenerationError } from './snapshot.ts';
@@ -14,6 +14,9 @@ const rows: Rows = {
   truncated: false,
   rows: [{ leakage_type: 'billing' }],
 };
+
+const version = async () => '1';
+const read = async () => ({ version: '1', ...rows });
 
 let app: FastifyInstance | undefined;
 afterEach(async () => app?.close());
@@ -31,8 +34,9 @@ async function appWith(over: Partial<AppDependencies> = {}) {
     gold: {
       read: async (resource, filters, limit) => {
         asked.push(['read', resource.table, filters, limit]);
-        return rows;
+        return { version: '1', ...rows };
       },
+      version,
       timeline: async (memberId, limit) => {
         asked.push(['timeline', memberId, limit]);
         return rows;
@@ -97,6 +101,29 @@ describe('gold', () => {
     expect(second.statusCode).toBe(304);
     expect(second.body).toBe('');
   });
+
+  test('a question is asked of the store once, until gold has another version', async () => {
+    let present = '1';
+    const asked: string[] = [];
+    const { app: api } = await appWith({
+      gold: {
+        version: async () => present,
+        timeline: async () => rows,
+        read: async () => {
+          asked.push(present);
+          return { version: present, ...rows, generation: Number(present) };
+        },
+      },
+    });
+    const generationOf = async (url: string): Promise<number> => (await api.inject(url)).json<Rows>().generation;
+    expect(await generationOf('/v1/savings-model')).toBe(1);
+    expect(await generationOf('/v1/savings-model')).toBe(1);
+    expect(await generationOf('/v1/savings-model?limit=5')).toBe(1);
+    expect(asked).toEqual(['1', '1']);
+    present = '2';
+    await expect.poll(() => generationOf('/v1/savings-model')).toBe(2);
+    expect(asked).toEqual(['1', '1', '2']);
+  });
 });
 
 describe('problems', () => {
@@ -117,7 +144,7 @@ describe('problems', () => {
   test('a database that does not answer: 503, to be tried again', async () => {
     const refused = Object.assign(new Error('connect ECONNREFUSED 10.1.2.3:5432'), { code: 'ECONNREFUSED' });
     const { app: api } = await appWith({
-      gold: { read: async () => Promise.reject(refused), timeline: async () => rows },
+      gold: { read: async () => Promise.reject(refused), timeline: async () => rows, version },
     });
     const answer = await api.inject('/v1/savings-model');
     expect(answer.statusCode).toBe(503);
@@ -134,7 +161,7 @@ describe('problems', () => {
 
   test('an error that nobody expected says nothing about the inside', async () => {
     const { app: api, logged } = await appWith({
-      gold: { read: async () => Promise.reject(new Error('secret inside')), timeline: async () => rows },
+      gold: { read: async () => Promise.reject(new Error('secret inside')), timeline: async () => rows, version },
     });
     const answer = await api.inject('/v1/savings-model');
     expect(answer.statusCode).toBe(500);
@@ -194,7 +221,7 @@ describe('the timeline of a member', () => {
 
   test('a member of whom nothing is known is a 404', async () => {
     const { app: api } = await appWith({
-      gold: { read: async () => rows, timeline: async () => ({ ...rows, rows: [] }) },
+      gold: { read, version, timeline: async () => ({ ...rows, rows: [] }) },
     });
     expect((await api.inject(url)).statusCode).toBe(404);
   });
@@ -207,7 +234,7 @@ describe('the timeline of a member', () => {
   });
 
   test('no log line and no metric names a member', async () => {
-    const failing = { read: async () => rows, timeline: async () => Promise.reject(new Error('broken')) };
+    const failing = { read, version, timeline: async () => Promise.reject(new Error('broken')) };
     const { app: api, logged } = await appWith({ gold: failing });
     expect((await api.inject(url)).statusCode).toBe(500);
     const metrics = await api.inject('/metrics');
@@ -253,8 +280,8 @@ describe('the service itself', () => {
 });
 
 test('requests that cannot be answered at once are turned away, not kept; afterwards there is room again', async () => {
-  const answered = Promise.withResolvers<Rows>();
-  const gold = { read: () => answered.promise, timeline: async () => rows };
+  const answered = Promise.withResolvers<Rows & Versioned>();
+  const gold = { read: () => answered.promise, timeline: async () => rows, version };
   const { app: api } = await appWith({ gold });
   const url = `${await api.listen({ host: '127.0.0.1', port: 0 })}/v1/savings-model`;
   const statusOf = async () => {
@@ -264,7 +291,7 @@ test('requests that cannot be answered at once are turned away, not kept; afterw
   };
   const asked = Array.from({ length: 201 }, statusOf);
   expect(await Promise.race(asked)).toBe(503);
-  answered.resolve(rows);
+  answered.resolve({ version: '1', ...rows });
   const statuses = await Promise.all(asked);
   expect(statuses.filter((status) => status === 200)).toHaveLength(200);
   expect(await statusOf()).toBe(200);

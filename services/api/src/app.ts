@@ -7,6 +7,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import underPressure from '@fastify/under-pressure';
 import type { HealthState, Logger, Metrics } from '@leakage/runtime';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import { Answers } from './answers.ts';
 import type { AuditStore } from './audit-store.ts';
 import { goldRoutes } from './gold-routes.ts';
 import type { GoldStore } from './gold-store.ts';
@@ -38,6 +39,11 @@ const connectionsMax = 1_000;
 /** Requests for data that are answered at once; more are turned away, not kept waiting. */
 const requestsMax = 200;
 const eventLoopDelayMs = 2_000;
+/** Ready answers that are kept, and their bytes. */
+const answersMax = 500;
+const answerBytesMax = 64 * 1024 * 1024;
+/** How long after it was read a version of gold counts as the present one. */
+const versionMs = 20;
 
 /** The whole api, not listening: tests inject requests, main.ts listens. */
 export async function createApp(dependencies: AppDependencies): Promise<FastifyInstance> {
@@ -68,11 +74,15 @@ export async function createApp(dependencies: AppDependencies): Promise<FastifyI
     // A process that cannot keep up says so at once. It still answers /livez: being busy is no reason to be restarted.
     await v1.register(underPressure, { maxEventLoopDelay: eventLoopDelayMs, pressureHandler: refuseIfBusy });
     boundRequests(v1);
-    goldRoutes(v1, dependencies.gold);
+    goldRoutes(v1, dependencies.gold, answersOf(dependencies.gold));
     memberRoutes(v1, dependencies);
     pipelineRoutes(v1, dependencies);
   });
   return app;
+}
+
+function answersOf(gold: GoldStore): Answers {
+  return new Answers({ version: () => gold.version(), freshMs: versionMs, answersMax, bytesMax: answerBytesMax });
 }
 
 // An interval without a single measurement is reported as an infinite delay. It happens when the machine, not this process,

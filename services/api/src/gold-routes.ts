@@ -1,18 +1,20 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
+import type { Answers } from './answers.ts';
 import type { GoldStore } from './gold-store.ts';
 import { ProblemError, problemSchema } from './problem.ts';
 import { type Resource, resources, rowSchema } from './resources.ts';
 
 const defaultLimit = 1_000;
 const maxLimit = 10_000;
+const json = 'application/json; charset=utf-8';
 
 /** `daily_leakage_summary` is served as `/v1/daily-leakage-summary`, and so on. */
 export function pathOf(resource: Resource): string {
   return `/v1/${resource.table.replaceAll('_', '-')}`;
 }
 
-export function goldRoutes(app: FastifyInstance, gold: GoldStore): void {
+export function goldRoutes(app: FastifyInstance, gold: GoldStore, answers: Answers): void {
   for (const resource of resources) {
     app.get<{ Querystring: Record<string, string> & { limit: number } }>(
       pathOf(resource),
@@ -22,9 +24,12 @@ export function goldRoutes(app: FastifyInstance, gold: GoldStore): void {
         if (filters.from !== undefined && filters.to !== undefined && filters.from > filters.to) {
           throw new ProblemError(400, 'from is later than to');
         }
-        const found = await gold.read(resource, filters, limit);
+        const { etag, body } = await answers.get(request.url, async () => {
+          const { version, ...found } = await gold.read(resource, filters, limit);
+          return { version, content: { table: resource.table, ...found } };
+        });
         // Figures change with every fold: a cache may keep them, but asks each time (the ETag makes that cheap).
-        return reply.header('cache-control', 'no-cache').send({ table: resource.table, ...found });
+        return reply.headers({ 'cache-control': 'no-cache', etag, 'content-type': json }).send(body);
       },
     );
   }

@@ -10,9 +10,16 @@ export interface Rows {
   readonly rows: Record<string, unknown>[];
 }
 
+/** Everything that figures are made of has a part in it: where it is the same, they are. */
+export interface Versioned {
+  readonly version: string;
+}
+
 export interface GoldStore {
   /** The rows of a gold table. `filters`: by name as in the resource; what is not given does not filter. */
-  read(resource: Resource, filters: Readonly<Record<string, string>>, limit: number): Promise<Rows>;
+  read(resource: Resource, filters: Readonly<Record<string, string>>, limit: number): Promise<Rows & Versioned>;
+  /** The version of gold now. */
+  version(): Promise<string>;
   /** What silver holds of a member, in order. */
   timeline(memberId: string, limit: number): Promise<Rows>;
 }
@@ -25,8 +32,12 @@ export function goldStore(pool: Pool, goldSchema: string): GoldStore {
         const value = filters[name];
         return value === undefined ? [] : [`${column} ${operator} $${values.push(value)}`];
       });
-      return inSnapshot(pool, (snapshot) => select(snapshot, { goldSchema, ...resource, conditions, values, limit }));
+      return inSnapshot(pool, async (snapshot) => ({
+        version: await versionOf(snapshot, goldSchema),
+        ...(await select(snapshot, { goldSchema, ...resource, conditions, values, limit })),
+      }));
     },
+    version: () => inSnapshot(pool, (snapshot) => versionOf(snapshot, goldSchema)),
     timeline: (memberId, limit) =>
       inSnapshot(pool, (snapshot) =>
         select(snapshot, {
@@ -40,6 +51,19 @@ export function goldStore(pool: Pool, goldSchema: string): GoldStore {
         }),
       ),
   };
+}
+
+/** Cells change with a fold, watermarks and facts with a commit of silver, dollars with a parameter. */
+async function versionOf({ tx, generation }: Snapshot, goldSchema: string): Promise<string> {
+  const { rows } = await tx.query<{ version: string }>(
+    `select concat_ws(' ', $1::int, g.folded_at,
+                      (select sum(s.state_version) from ops.shard s where s.generation = $1),
+                      (select sum(r.next_seq) from ops.reader r where r.reader = 'gold' and r.generation = $1),
+                      (select string_agg(p.name || '=' || p.value, ' ' order by p.name) from ops.parameter p)) as version
+       from ${goldSchema}_${generation}.this_generation g`,
+    [generation],
+  );
+  return rows[0]?.version ?? '';
 }
 
 interface Selection {

@@ -3,7 +3,6 @@ import {
   createPool,
   migrate,
   migrateOps,
-  opsMigrations,
   type Pool,
   schemaProblems,
   waitForRelation,
@@ -53,11 +52,8 @@ async function prepare({ settings: { databaseUrl: url }, log }: PrepareContext<S
 }
 
 async function check({ settings: { databaseUrl: url }, log }: PrepareContext<Settings>): Promise<string[]> {
-  const schemas = [
-    { schema: 'ops', directory: opsMigrations },
-    { schema: 'app', directory: migrations },
-  ];
-  return await withPool({ url, applicationName: 'leakage-api', max: 1, log }, (pool) => schemaProblems(pool, schemas));
+  const own = { schema: 'app', directory: migrations };
+  return await withPool({ url, applicationName: 'leakage-api', max: 1, log }, (pool) => schemaProblems(pool, own));
 }
 
 async function listen(

@@ -3,7 +3,6 @@ import {
   createPool,
   migrate,
   migrateOps,
-  opsMigrations,
   positionStore,
   Session,
   schemaProblems,
@@ -37,12 +36,9 @@ async function prepare({ settings: s, log }: PrepareContext<BronzeSettings>): Pr
 }
 
 async function check({ settings: s, log }: PrepareContext<BronzeSettings>): Promise<string[]> {
-  const schemas = [
-    { schema: 'ops', directory: opsMigrations },
-    { schema: s.bronzeSchema, directory: migrations },
-  ];
+  const own = { schema: s.bronzeSchema, directory: migrations };
   const database = { url: s.databaseUrl, applicationName: 'bronze-sink', max: 1, log };
-  return await withPool(database, (pool) => schemaProblems(pool, schemas));
+  return await withPool(database, (pool) => schemaProblems(pool, own));
 }
 
 async function start(ctx: ServiceContext<BronzeSettings>): Promise<void> {

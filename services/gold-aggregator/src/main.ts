@@ -2,7 +2,6 @@ import {
   createPool,
   loadGeneration,
   migrateOps,
-  opsMigrations,
   type Pool,
   publishViews,
   schemaProblems,
@@ -51,12 +50,9 @@ async function prepare({ settings: s, log }: PrepareContext<GoldSettings>): Prom
 }
 
 async function check({ settings: s, log }: PrepareContext<GoldSettings>): Promise<string[]> {
-  const schemas = [
-    { schema: 'ops', directory: opsMigrations },
-    { schema: `${s.goldSchema}_${s.generation}`, directory: goldMigrations },
-  ];
+  const own = { schema: `${s.goldSchema}_${s.generation}`, directory: goldMigrations };
   const database = { url: s.databaseUrl, applicationName: 'gold-aggregator', max: 1, log };
-  return await withPool(database, (pool) => schemaProblems(pool, schemas));
+  return await withPool(database, (pool) => schemaProblems(pool, own));
 }
 
 /** The silver-joiner makes the generation and its tables; gold only reads them. */

@@ -5,7 +5,6 @@ import {
   indexedPlansOnly,
   migrate,
   migrateOps,
-  opsMigrations,
   positionStore,
   publishViews,
   Session,
@@ -111,10 +110,7 @@ async function prepare({ settings: s, log }: PrepareContext<SilverSettings>): Pr
 async function check({ settings: s, log }: PrepareContext<SilverSettings>): Promise<string[]> {
   const { databaseUrl: url, generation: id } = s;
   return await withPool({ url, applicationName: 'silver-joiner', max: 1, log }, async (pool) => {
-    const problems = await schemaProblems(pool, [
-      { schema: 'ops', directory: opsMigrations },
-      { schema: `${s.silverSchema}_${id}`, directory: migrations },
-    ]);
+    const problems = await schemaProblems(pool, { schema: `${s.silverSchema}_${id}`, directory: migrations });
     return problems.length > 0 ? problems : await generationProblems(pool, id, explicitRules(rulesOf(s)));
   });
 }

@@ -13,8 +13,5 @@ export const lastWords = {
 } as const satisfies Record<string, RegExp>;
 
 export function anyOf(...patterns: readonly RegExp[]): RegExp {
-  return new RegExp(
-    patterns.map(({ source }) => source).join('|'),
-    patterns.some(({ flags }) => flags.includes('i')) ? 'i' : '',
-  );
+  return new RegExp(patterns.map(({ source, flags }) => `(?${flags}:${source})`).join('|'));
 }

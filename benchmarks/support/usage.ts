@@ -1,0 +1,45 @@
+import { readFileSync } from 'node:fs';
+
+/** Linux counts in hundredths of a second, whatever the clock of the kernel is. */
+const ticksPerSecond = 100;
+const kibibyte = 1024;
+
+/** What a process has used of the machine, its children included. */
+export interface Usage {
+  readonly cpuSeconds: number;
+  readonly peakBytes: number;
+}
+
+/** Of a process, of all it has started, and of those that have ended. Linux only. */
+function usageOf(pid: number): Usage {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // The name, in parentheses, may hold anything; behind it the fields 3 and on.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const ticks = [11, 12, 13, 14].reduce((sum, at) => sum + Number(fields[at]), 0);
+  const own = { cpuSeconds: ticks / ticksPerSecond, peakBytes: peakOf(pid) };
+  return childrenOf(pid).reduce((sum, child) => added(sum, usageOfLiving(child) ?? none), own);
+}
+
+const none: Usage = { cpuSeconds: 0, peakBytes: 0 };
+
+/** Null when it has ended: then its parent counts it. */
+export function usageOfLiving(pid: number): Usage | null {
+  try {
+    return usageOf(pid);
+  } catch {
+    return null;
+  }
+}
+
+function added(a: Usage, b: Usage): Usage {
+  return { cpuSeconds: a.cpuSeconds + b.cpuSeconds, peakBytes: a.peakBytes + b.peakBytes };
+}
+
+function peakOf(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * kibibyte;
+}
+
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+}
