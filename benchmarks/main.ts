@@ -1,8 +1,10 @@
 // npm run bench: measures the product on this machine, with servers of its own. `npm run bench -- --help` says more.
 import { parseArgs } from 'node:util';
+import { api } from './api.ts';
 import { freshness } from './freshness.ts';
 import { recovery } from './recovery.ts';
 import { replay } from './replay.ts';
+import { scaleOut } from './scale-out.ts';
 import type { BenchOptions } from './support/options.ts';
 import { keep, markdown, provenance, publish, type Result } from './support/report.ts';
 import { sustained } from './sustained.ts';
@@ -12,12 +14,14 @@ const benchmarks: Readonly<Record<string, { readonly help: string; run(o: BenchO
     help: 'full topics, empty tables: events a second until all is in gold, and where the time goes',
     run: replay,
   },
+  'scale-out': { help: 'the same replay with one, two and four joiners', run: scaleOut },
   sustained: { help: '30,000 records a second: does the lag stay flat', run: sustained },
   freshness: {
     help: 'from produced to readable through the api, at 1,000 and 10,000 records a second',
     run: freshness,
   },
   recovery: { help: 'the joiner is killed under load: when has it caught up', run: recovery },
+  api: { help: 'answers a second from memory and unchanged, and their tail while records flow in', run: api },
 };
 
 const { values, positionals } = parseArgs({

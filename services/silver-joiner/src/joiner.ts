@@ -64,7 +64,11 @@ export class Joiner implements Stage<PreparedBatch> {
     const trim = this.#batches % TRIM_EVERY === TRIM_EVERY - 1;
     for (let run = 0; ; run++) {
       try {
-        return await session.transaction((tx: SinkTx) => store.apply(tx, batch, { shards: [...shards], trim }));
+        const applied = await session.transaction((tx: SinkTx) =>
+          store.apply(tx, batch, { shards: [...shards], trim }),
+        );
+        store.committed();
+        return applied;
       } catch (error) {
         if (!(error instanceof UnlockedShardError) || run === RERUNS_MAX) throw error;
         for (const shard of error.shards) shards.add(shard);

@@ -19,8 +19,8 @@ export interface Rival {
 
 export interface Merged<R extends Version> {
   readonly changes: Change<R>[];
-  /** What became of the staged winner of each identity. */
-  readonly outcomes: Map<string, Outcome>;
+  /** What became of the staged winner of each identity that was not accepted. */
+  readonly refused: Map<string, Exclude<Outcome, 'accepted'>>;
   readonly rivals: Rival[];
   /** How many winners took the place of another content of their revision. */
   overruled: number;
@@ -39,6 +39,14 @@ interface Provenance {
 
 /** A stored row as `to_jsonb` gives it: instants are texts. */
 type StoredJson = Readonly<Record<string, unknown>> & Provenance;
+
+/** Of the records of a partition: the offsets of those that were written, and the rows whose place they took. */
+interface WrittenOfPartition {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offsets: readonly number[];
+  readonly replaced: readonly StoredJson[];
+}
 
 /** The statements for one source, made once. */
 export interface MergeStatements {
@@ -64,14 +72,17 @@ export function mergeStatements<R extends Version, K extends keyof R & string>(
     // In key order, so that two processes that meet on an identity wait for each other and never deadlock. A row gives
     // way to a higher revision, or to a greater content of the same one: the order of arrival cannot show (law 5).
     merge: `
+with written as (
 insert into ${target} as t (${list(columns)})
 select ${list(columns)} from ${table.stage} order by ${list(keys)}
 on conflict (${list(keys)}) do update set ${sets.join(', ')}, processing_timestamp = now()
  where excluded.revision > t.revision
     or (excluded.revision = t.revision and ${table.contentSql('excluded')} > ${table.contentSql('t')})
-returning ${keys.map((name) => `new.${quoted(name)}`).join(', ')},
-          case when old.${first} is not null then to_jsonb(old) end as replaced`,
-    // What the merge did not return it has locked all the same, so this read is final.
+returning new.source_topic, new.source_partition, new.source_offset, case when old.${first} is not null then to_jsonb(old) end as replaced)
+select source_topic as topic, source_partition as partition, json_agg(source_offset) as offsets,
+       coalesce(json_agg(replaced) filter (where replaced is not null), '[]') as replaced
+  from written group by source_topic, source_partition`,
+    // What the merge did not write it has locked all the same, so this read is final.
     classify: `
 select ${keys.map((name) => `s.${quoted(name)}`).join(', ')},
        case when t.revision > s.revision then 'superseded' when c.same then 'duplicates' else 'conflicts' end as outcome,
@@ -125,7 +136,7 @@ export async function mergeSource<R extends Version, K extends keyof R & string>
 ): Promise<Merged<R>> {
   const merged: Merged<R> = {
     changes: [],
-    outcomes: new Map(),
+    refused: new Map(),
     rivals: [],
     overruled: 0,
     raised: [],
@@ -133,61 +144,64 @@ export async function mergeSource<R extends Version, K extends keyof R & string>
   };
   if (reduced.winners.size === 0) return merged;
 
-  const { rows } = await tx.query<Pick<R, K> & { replaced: StoredJson | null }>(statements.merge);
-  for (const row of rows) {
-    const identity = table.identity(row);
-    const winner = reduced.winners.get(identity);
-    if (winner === undefined) throw new Error(`the merge of ${table.source} returned a row that was not staged`);
-    merged.outcomes.set(identity, 'accepted');
-    const before = row.replaced === null ? null : table.parse(row.replaced);
+  const { rows } = await tx.query<WrittenOfPartition>(statements.merge);
+  const written = new Map(rows.map((row) => [`${row.topic}/${row.partition}`, new Set(row.offsets)]));
+  const isWritten = ({ topic, partition, offset }: Arrival<R>): boolean =>
+    written.get(`${topic}/${partition}`)?.has(offset) ?? false;
+  const replaced = new Map(
+    rows.flatMap((row) => row.replaced.map((stored) => [table.identity(table.parse(stored)), stored])),
+  );
+  const refused = [...reduced.winners.values()].filter((winner) => !isWritten(winner));
+  if (refused.length > 0) await classify(tx, { table, statements, reduced, refused }, merged);
+  for (const [identity, winner] of reduced.winners) {
+    if (merged.refused.has(identity)) continue;
+    const stored = replaced.get(identity);
+    const before = stored === undefined ? null : table.parse(stored);
     merged.changes.push({ before, after: winner.row });
-    if (row.replaced === null || before === null) continue;
-    merged.shards.add(row.replaced.shard);
+    if (stored === undefined || before === null) continue;
+    merged.shards.add(stored.shard);
     if (before.revision < winner.row.revision) {
       merged.raised.push(identity);
       continue;
     }
     merged.overruled += 1;
-    merged.rivals.push(rivalOf(table, winner), rivalStored(table, identity, row.replaced));
+    merged.rivals.push(rivalOf(table, winner), rivalStored(table, identity, stored));
   }
-  await classifyRest(tx, { table, statements, reduced }, merged);
 
   for (const [identity, others] of reduced.rivals) {
     const winner = reduced.winners.get(identity);
     // Contents below the stored revision are in conflict with nothing any more.
-    if (winner === undefined || merged.outcomes.get(identity) === 'superseded') continue;
+    if (winner === undefined || merged.refused.get(identity) === 'superseded') continue;
     for (const arrival of [winner, ...others]) merged.rivals.push(rivalOf(table, arrival));
   }
   return merged;
 }
 
-async function classifyRest<R extends Version, K extends keyof R & string>(
+/** What became of the records that were not written. */
+async function classify<R extends Version, K extends keyof R & string>(
   tx: Queryable,
-  {
-    table,
-    statements,
-    reduced,
-  }: {
+  o: {
     readonly table: SourceTable<R, K>;
     readonly statements: MergeStatements;
     readonly reduced: Reduced<Arrival<R>>;
+    readonly refused: readonly Arrival<R>[];
   },
   merged: Merged<R>,
 ): Promise<void> {
+  const { table, reduced, refused } = o;
   const [first] = table.key;
-  if (first === undefined || merged.outcomes.size === reduced.winners.size) return;
-  const open = [...reduced.winners.values()].filter((winner) => !merged.outcomes.has(winner.identity));
-  const keys = [...new Set(open.map((winner) => winner.row[first]))];
-  const { rows } = await tx.query<Pick<R, K> & { outcome: Outcome; stored: StoredJson | null }>(statements.classify, [
-    keys,
-  ]);
+  if (first === undefined) return;
+  const wanted = new Set(refused.map(({ identity }) => identity));
+  const { rows } = await tx.query<Pick<R, K> & { outcome: Exclude<Outcome, 'accepted'>; stored: StoredJson | null }>(
+    o.statements.classify,
+    [[...new Set(refused.map(({ row }) => row[first]))]],
+  );
   for (const row of rows) {
     const identity = table.identity(row);
     const winner = reduced.winners.get(identity);
-    if (winner === undefined || merged.outcomes.has(identity)) continue;
-    merged.outcomes.set(identity, row.outcome);
+    if (winner === undefined || !wanted.has(identity)) continue;
+    merged.refused.set(identity, row.outcome);
     if (row.stored !== null) merged.rivals.push(rivalOf(table, winner), rivalStored(table, identity, row.stored));
   }
-  if (merged.outcomes.size !== reduced.winners.size)
-    throw new Error(`a staged record of ${table.source} has no outcome`);
+  if (merged.refused.size !== wanted.size) throw new Error(`a staged record of ${table.source} has no outcome`);
 }

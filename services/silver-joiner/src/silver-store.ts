@@ -1,19 +1,22 @@
 import { addOutcomes, advance, lockShards, type Outcomes, type SinkTx } from '@leakage/postgres';
 import type { Source } from '@leakage/schemas';
-import { type Decided, decide } from './decide.ts';
+import { type Decided, decide, type SilverReader } from './decide.ts';
 import type { LookedUp, Settled } from './domain/quality.ts';
 import type { Reduced } from './domain/reduce.ts';
 import type { RuleBook } from './domain/rules.ts';
 import type { Call, JourneyEvent, Profile } from './domain/types.ts';
+import { FactCopies } from './fact-copies.ts';
 import { type Merged, type MergeStatements, mergeSource, mergeStatements } from './merge.ts';
 import type { Lane, PreparedBatch } from './prepare.ts';
+import { ProfileCache } from './profile-cache.ts';
 import { type ReaderStatements, readerStatements, silverReader } from './silver-reader.ts';
 import {
-  appendChanges,
+  mergeChanged,
+  numberChanges,
+  removeFacts,
   updateShards,
   type WriterStatements,
   writeConflicts,
-  writeFacts,
   writerStatements,
 } from './silver-writer.ts';
 import { type Arrival, CALLS, JOURNEYS, MEMBERS, type Version } from './sources.ts';
@@ -66,6 +69,8 @@ export class SilverStore {
   };
   readonly #read: ReaderStatements;
   readonly #write: WriterStatements;
+  readonly #copies: FactCopies;
+  readonly #profiles: ProfileCache;
 
   constructor(options: SilverStoreOptions) {
     const { schema } = options;
@@ -77,6 +82,8 @@ export class SilverStore {
     };
     this.#read = readerStatements(`"${schema}"`);
     this.#write = writerStatements(`"${schema}"`);
+    this.#copies = new FactCopies(`"${schema}"`);
+    this.#profiles = new ProfileCache(options.book.shardOf);
   }
 
   /** Must be called in a transaction, which is rolled back when this throws. It may be called again. */
@@ -107,14 +114,19 @@ export class SilverStore {
     time.end('merge');
 
     // 4. What follows from them, and the log of it.
+    this.#profiles.begin(locked);
+    this.#profiles.forget(merged.profiles.changes.map(({ after, before }) => (after ?? before)?.member_id ?? ''));
     const { writes, lookedUp } = await decide(
-      silverReader(tx, this.#read),
+      this.#reader(tx),
       { journeys: merged.journeys.changes, calls: merged.calls.changes, profiles: merged.profiles.changes },
       book,
     );
     time.end('decide');
-    await writeFacts(tx, this.#write, writes);
-    const changeSeq = await appendChanges(tx, this.#write, { changes: writes.changes, locked });
+    await removeFacts(tx, this.#write, writes);
+    const { numbered, last: changeSeq } = numberChanges(writes.changes, locked);
+    const copies = this.#copies.encode(writes, numbered);
+    if (copies.length > 0) await tx.copyAll(copies);
+    await mergeChanged(tx, this.#write, writes);
     time.end('write');
 
     // 5. Locks released by COMMIT must show a new version, and every record its outcome (laws 1 and 3).
@@ -125,6 +137,16 @@ export class SilverStore {
     time.end('settle');
     const settled = settle(batch, { outcomes, merged, lookedUp });
     return { outcomes, changes: writes.changes.length, settled, stepsMs: time.stepsMs };
+  }
+
+  /** The batch of the last `apply` is committed. */
+  committed(): void {
+    this.#profiles.confirm();
+  }
+
+  #reader(tx: SinkTx): SilverReader {
+    const reader = silverReader(tx, this.#read);
+    return { ...reader, profiles: (memberIds) => this.#profiles.profiles(memberIds, (ids) => reader.profiles(ids)) };
   }
 
   /** Tables in one order everywhere, so that two processes at the same identities cannot deadlock. */
@@ -166,13 +188,11 @@ function countOutcomes(batch: PreparedBatch, merged: MergedBatch): Outcomes[] {
     partition: chunk.partition,
     ...counts,
   }));
-  const add = <R extends Version>(reduced: Reduced<Arrival<R>>, { outcomes }: Merged<R>): void => {
+  const add = <R extends Version>(reduced: Reduced<Arrival<R>>, { refused }: Merged<R>): void => {
     for (const winner of reduced.winners.values()) {
-      const outcome = outcomes.get(winner.identity);
       const count = counts[winner.lane];
-      if (outcome === undefined || count === undefined)
-        throw new Error('a merged record has no outcome or no partition');
-      count[outcome] += 1;
+      if (count === undefined) throw new Error('a merged record has no partition');
+      count[refused.get(winner.identity) ?? 'accepted'] += 1;
     }
   };
   add(batch.journeys, merged.journeys);

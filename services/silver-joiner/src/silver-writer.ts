@@ -1,54 +1,27 @@
 import { instantParameter, type Queryable, type ShardRow } from '@leakage/postgres';
 import { CALL_FACT_COLUMNS, type LoggedChange, OUTCOME_COLUMNS, type Writes } from './domain/writes.ts';
+import { FACT_STAGE, type NumberedChange, OUTCOME_STAGE } from './fact-copies.ts';
 import type { Rival } from './merge.ts';
 import type { Watermarks } from './prepare.ts';
 import { QUARANTINE_STAGE, quarantineColumns } from './staging.ts';
 
-const SQL_TYPES: Readonly<Record<string, string>> = {
-  shard: 'smallint',
-  call_timestamp: 'timestamptz',
-  digital_timestamp: 'timestamptz',
-  first_decisive_at: 'timestamptz',
-  last_decisive_at: 'timestamptz',
-  is_repeat_call: 'boolean',
-  is_primary: 'boolean',
-  assisted_completion: 'boolean',
-  leaked: 'boolean',
-  time_to_call_ms: 'bigint',
-  alignment_strength: 'smallint',
-  sentiment_e4: 'int',
-  handle_time_seconds: 'int',
-  leakage_calls: 'int',
-  local_date: 'date',
-  local_hour: 'smallint',
-};
-
-const typeOf = (name: string): string => SQL_TYPES[name] ?? 'text';
-
-function upsert(target: string, columns: readonly string[], key: readonly string[]): string {
+/** Staged rows take the place of stored ones. */
+function upsert(target: string, stage: string, columns: readonly string[], key: readonly string[]): string {
   const names = columns.map((name) => `"${name}"`).join(', ');
-  const arrays = columns.map((name, i) => `$${i + 1}::${typeOf(name)}[]`).join(', ');
   const sets = columns.filter((name) => !key.includes(name)).map((name) => `"${name}" = excluded."${name}"`);
   return `
 insert into ${target} (${names})
-select * from unnest(${arrays})
+select ${names} from ${stage} order by ${key.join(', ')}
 on conflict (${key.join(', ')}) do update set ${sets.join(', ')}, processing_timestamp = now()`;
 }
 
-/** Rows as one array per column. */
-function arrays<T extends object>(rows: readonly T[], columns: readonly (keyof T & string)[]): unknown[] {
-  return columns.map((name) => {
-    const values: unknown[] = rows.map((row) => row[name]);
-    return typeOf(name) === 'timestamptz' ? values.map((value) => instantParameter(value as number | null)) : values;
-  });
-}
+const OUTCOME_KEY = ['member_id', 'session_id', 'journey_type'] as const;
 
 export interface WriterStatements {
-  readonly facts: string;
+  readonly changedFacts: string;
   readonly removeFacts: string;
-  readonly outcomes: string;
+  readonly changedOutcomes: string;
   readonly removeOutcomes: string;
-  readonly changes: string;
   readonly quarantine: string;
   readonly settleConflicts: string;
   readonly conflicts: string;
@@ -59,18 +32,13 @@ export interface WriterStatements {
 export function writerStatements(schema: string): WriterStatements {
   const quarantine = quarantineColumns.join(', ');
   return {
-    facts: upsert(`${schema}.call_fact`, CALL_FACT_COLUMNS, ['call_id']),
+    changedFacts: upsert(`${schema}.call_fact`, FACT_STAGE, CALL_FACT_COLUMNS, ['call_id']),
     removeFacts: `delete from ${schema}.call_fact where call_id = any ($1)`,
-    outcomes: upsert(`${schema}.journey_outcome`, OUTCOME_COLUMNS, ['member_id', 'session_id', 'journey_type']),
+    changedOutcomes: upsert(`${schema}.journey_outcome`, OUTCOME_STAGE, OUTCOME_COLUMNS, OUTCOME_KEY),
     removeOutcomes: `
 delete from ${schema}.journey_outcome o
  using unnest($1::text[], $2::text[], $3::text[]) as k (member_id, session_id, journey_type)
  where o.member_id = k.member_id and o.session_id = k.session_id and o.journey_type = k.journey_type`,
-    changes: `
-insert into ${schema}.change_log (shard, seq, kind, before, after)
-select shard, seq, kind, nullif(before, '')::jsonb, nullif(after, '')::jsonb
-  from rows from (unnest($1::smallint[]), unnest($2::bigint[]), unnest($3::text[]),
-                  string_to_table($4, E'\\n'), string_to_table($5, E'\\n')) as c (shard, seq, kind, before, after)`,
     quarantine: `
 insert into ${schema}.quarantine_record (${quarantine})
 select ${quarantine} from ${QUARANTINE_STAGE} order by kafka_topic, kafka_partition, kafka_offset
@@ -94,47 +62,40 @@ delete from ${schema}.change_log c
   };
 }
 
-export async function writeFacts(tx: Queryable, sql: WriterStatements, writes: Writes): Promise<void> {
-  const { facts, removedCalls, outcomes, removedOutcomes } = writes;
+/** Rows that no longer hold. Before the others: a row may go where another was. */
+export async function removeFacts(tx: Queryable, sql: WriterStatements, writes: Writes): Promise<void> {
+  const { removedCalls, removedOutcomes } = writes;
   if (removedCalls.length > 0) await tx.query(sql.removeFacts, [removedCalls]);
-  if (facts.length > 0) await tx.query(sql.facts, arrays(facts, CALL_FACT_COLUMNS));
   if (removedOutcomes.length > 0) {
-    await tx.query(sql.removeOutcomes, arrays(removedOutcomes, ['member_id', 'session_id', 'journey_type']));
+    await tx.query(
+      sql.removeOutcomes,
+      OUTCOME_KEY.map((name) => removedOutcomes.map((key) => key[name])),
+    );
   }
-  if (outcomes.length > 0) await tx.query(sql.outcomes, arrays(outcomes, OUTCOME_COLUMNS));
 }
 
-/** One JSON per line, which has no line break of its own: as an array each would be escaped here and there once more. */
-function jsonLines(rows: readonly (object | null)[]): string {
-  return rows.map((row) => (row === null ? '' : JSON.stringify(row))).join('\n');
+/** The staged rows take their places. */
+export async function mergeChanged(tx: Queryable, sql: WriterStatements, writes: Writes): Promise<void> {
+  if (writes.changedFacts.length > 0) await tx.query(sql.changedFacts);
+  if (writes.changedOutcomes.length > 0) await tx.query(sql.changedOutcomes);
 }
 
 /**
- * Appends changes under their shards' locks, so that seq has no gaps; returns the last seq of each shard. Every shard of
- * a change must be among `locked`.
+ * Gives changes their places under their shards' locks, so that seq has no gaps; and the last seq of each shard. Every shard
+ * of a change must be among `locked`.
  */
-export async function appendChanges(
-  tx: Queryable,
-  sql: WriterStatements,
-  { changes, locked }: { readonly changes: readonly LoggedChange[]; readonly locked: readonly ShardRow[] },
-): Promise<Map<number, number>> {
+export function numberChanges(
+  changes: readonly LoggedChange[],
+  locked: readonly ShardRow[],
+): { readonly numbered: NumberedChange[]; readonly last: Map<number, number> } {
   const last = new Map(locked.map(({ shard, changeSeq }) => [shard, changeSeq]));
-  const seqs = changes.map(({ shard }) => {
+  const next = (shard: number): number => {
     const seq = last.get(shard);
     if (seq === undefined) throw new Error(`a fact of shard ${shard} changed, which is not locked`);
     last.set(shard, seq + 1);
     return seq + 1;
-  });
-  if (changes.length > 0) {
-    await tx.query(sql.changes, [
-      changes.map(({ shard }) => shard),
-      seqs,
-      changes.map(({ kind }) => kind),
-      jsonLines(changes.map(({ before }) => before)),
-      jsonLines(changes.map(({ after }) => after)),
-    ]);
-  }
-  return last;
+  };
+  return { numbered: changes.map((change) => ({ change, seq: next(change.shard) })), last };
 }
 
 export async function writeConflicts(

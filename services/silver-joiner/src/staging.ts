@@ -1,5 +1,7 @@
 import { CopyEncoder, type CopySource, type CopyType } from '@leakage/postgres';
 import type { Source } from '@leakage/schemas';
+import { CALL_FACT_COLUMNS, OUTCOME_COLUMNS } from './domain/writes.ts';
+import { FACT_STAGE, factType, OUTCOME_STAGE } from './fact-copies.ts';
 import { type Arrival, CALLS, JOURNEYS, MEMBERS, type SourceTable, type Version } from './sources.ts';
 
 /** Columns that every staged record has behind its own. */
@@ -54,12 +56,16 @@ function temporaryTable(name: string, columns: readonly { readonly name: string;
   return `create temporary table if not exists ${name} (${list.join(', ')}) on commit delete rows`;
 }
 
+const typed = (names: readonly string[]) => names.map((name) => ({ name, type: factType(name) }));
+
 /** The session's temporary tables; typed by hand, because a copied one would also copy constraints. */
 export const stagingTables: readonly string[] = [
   temporaryTable(JOURNEYS.stage, [...JOURNEYS.columns, ...PROVENANCE]),
   temporaryTable(CALLS.stage, [...CALLS.columns, ...PROVENANCE]),
   temporaryTable(MEMBERS.stage, [...MEMBERS.columns, ...PROVENANCE]),
   temporaryTable(QUARANTINE_STAGE, QUARANTINE_COLUMNS),
+  temporaryTable(FACT_STAGE, typed(CALL_FACT_COLUMNS)),
+  temporaryTable(OUTCOME_STAGE, typed(OUTCOME_COLUMNS)),
 ];
 
 class TableEncoder<R extends Version> {

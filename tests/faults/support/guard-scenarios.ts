@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createKafkaClient, ensureTopics, type OutgoingRecord, topicOffsets } from '@leakage/kafka';
 import { createLogger } from '@leakage/runtime';
 import { contracts, type Source, shardOf, topicName, topicTable } from '@leakage/schemas';
-import { type CodeEdit, call, eventually, type SupervisedProcess } from '@leakage/testing';
+import { type CodeEdit, call, eventually, profile, type SupervisedProcess } from '@leakage/testing';
 import kafkajs, { type Admin } from 'kafkajs';
 import type { FaultPipeline, Stage } from './fault-pipeline.ts';
 
@@ -169,6 +169,36 @@ async function movedCalls(p: FaultPipeline, { second, withinMs }: ScenarioOption
   return p.differences({ withinMs });
 }
 
+/** One member's calls and profile, in partitions of both joiners: each writes what the other has read before. */
+async function profileChangedElsewhere(p: FaultPipeline, { second, withinMs }: ScenarioOptions): Promise<string[]> {
+  await second('silver-joiner').ready();
+  const member = memberOf(0);
+  const { prefix } = p.pipeline;
+  const inEveryPartition = (round: number): OutgoingRecord[] =>
+    Array.from({ length: 12 }, (_, partition) => ({
+      topic: topicName(prefix, 'calls'),
+      key: member,
+      value: contracts.calls.encode(call({ call_id: `round-${round}-${partition}`, member_id: member })),
+      partition,
+    }));
+  const profileOf = (revision: number, plan_type: string): OutgoingRecord => ({
+    topic: topicName(prefix, 'members'),
+    key: member,
+    value: contracts.members.encode(profile({ member_id: member, revision, plan_type })),
+    partition: 0,
+  });
+  for (const records of [
+    [profileOf(0, 'MAPD')],
+    inEveryPartition(1),
+    [profileOf(1, 'Commercial')],
+    inEveryPartition(2),
+  ]) {
+    await p.history.publish(records);
+    await p.pipeline.drained(60_000);
+  }
+  return p.differences({ withinMs });
+}
+
 function memberOf(shard: number): string {
   for (let nr = 0; ; nr++) if (shardOf(`moved-${nr}`) === shard) return `moved-${nr}`;
 }
@@ -324,6 +354,10 @@ export const guardScenarios = {
       await countDeadlocks(p);
       return p.differences({ withinMs });
     },
+  },
+  'profile changed elsewhere': {
+    what: 'one joiner changes the profile of a member whom the other has looked up before',
+    play: profileChangedElsewhere,
   },
   'moved calls': {
     what: 'corrections move calls between members of two joiners while both are writing them, in opposite order',

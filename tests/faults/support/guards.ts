@@ -100,10 +100,7 @@ const withoutLockedLog: CodeEdit = {
 const withoutFoldLock: CodeEdit = { file: goldStore, right: 'return rows[0]?.locked === true;', wrong: 'return true;' };
 const withoutReaderCompare: CodeEdit = { file: goldStore, right: ' and r.next_seq = m.from_seq`', wrong: '`' };
 
-/**
- * The joiner keeps no state between batches (docs/decisions/0006-no-cache-yet.md), so there is no cache whose drop could be
- * switched off; what it and bronze-sink keep are buffers, the last two guards.
- */
+/** What a process keeps between batches, profiles and buffers, are the last three. */
 export const guards: readonly GuardOff[] = [
   {
     guard: 'the compare-and-set of positions',
@@ -377,6 +374,23 @@ export const guards: readonly GuardOff[] = [
     scenario: 'next batch prepared',
     red: [/history: .* is in bronze 0 times/],
     notice: 'history: records are not in bronze, others twice',
+  },
+  {
+    guard: 'profiles are forgotten when somebody else has written to their shard',
+    keeps: 'law 5: facts do not depend on who decides them',
+    off: 'profiles are kept whatever version the shard has',
+    edits: {
+      'silver-joiner': [
+        {
+          file: 'services/silver-joiner/src/profile-cache.ts',
+          right: 'known !== undefined && known.version === stateVersion',
+          wrong: 'known !== undefined',
+        },
+      ],
+    },
+    scenario: 'profile changed elsewhere',
+    red: [/oracle: silver: digital_call_leakage facts/],
+    notice: 'oracle: calls have the category of the profile before',
   },
   {
     guard: 'silver: buffers of a batch are used again only after its answer',

@@ -65,10 +65,13 @@ export type LoggedChange = { readonly shard: number } & (
   | { readonly kind: 'member'; readonly before: MemberCategory | null; readonly after: MemberCategory | null }
 );
 
+/** Rows that are known not to be there yet are told apart: they need no comparison on their way in. */
 export interface Writes {
-  readonly facts: CallFact[];
+  readonly newFacts: CallFact[];
+  readonly changedFacts: CallFact[];
   readonly removedCalls: string[];
-  readonly outcomes: JourneyOutcome[];
+  readonly newOutcomes: JourneyOutcome[];
+  readonly changedOutcomes: JourneyOutcome[];
   readonly removedOutcomes: JourneyKey[];
   readonly changes: LoggedChange[];
 }
@@ -80,19 +83,30 @@ function differs<T extends object>(a: T | null, b: T | null, columns: readonly (
 
 /** The differences between the facts stored and the facts that should hold, and their change-log rows. */
 export function diffWrites(settled: Iterable<Settled>, shardOf: (memberId: string) => number): Writes {
-  const writes: Writes = { facts: [], removedCalls: [], outcomes: [], removedOutcomes: [], changes: [] };
-  const removed: string[] = [];
+  const writes: Writes = {
+    newFacts: [],
+    changedFacts: [],
+    removedCalls: [],
+    newOutcomes: [],
+    changedOutcomes: [],
+    removedOutcomes: [],
+    changes: [],
+  };
+  const appeared: CallFact[] = [];
+  const removed = new Set<string>();
   for (const { facts, outcomes, category } of settled) {
     for (const { before, after } of facts) {
       if (!differs(before, after, CALL_FACT_COLUMNS)) continue;
-      if (after !== null) writes.facts.push(after);
-      else if (before !== null) removed.push(before.call_id);
+      if (after === null) removed.add(before?.call_id ?? '');
+      else if (before === null) appeared.push(after);
+      else writes.changedFacts.push(after);
       writes.changes.push({ shard: (after ?? before)?.shard ?? 0, kind: 'call', before, after });
     }
     for (const { key, before, after } of outcomes) {
       if (!differs(before, after, OUTCOME_COLUMNS)) continue;
       if (after === null) writes.removedOutcomes.push(key);
-      else writes.outcomes.push(after);
+      else if (before === null) writes.newOutcomes.push(after);
+      else writes.changedOutcomes.push(after);
       writes.changes.push({ shard: shardOf(key.member_id), kind: 'journey', before, after });
     }
     const member = category?.after ?? category?.before;
@@ -101,7 +115,10 @@ export function diffWrites(settled: Iterable<Settled>, shardOf: (memberId: strin
     }
   }
   // A call that moved leaves one member and appears at another: its row is replaced, not removed.
-  const kept = new Set(writes.facts.map((fact) => fact.call_id));
-  writes.removedCalls.push(...removed.filter((callId) => !kept.has(callId)));
+  for (const fact of appeared) {
+    if (removed.delete(fact.call_id)) writes.changedFacts.push(fact);
+    else writes.newFacts.push(fact);
+  }
+  writes.removedCalls.push(...removed);
   return writes;
 }

@@ -33,11 +33,13 @@ export class MemorySilver {
     };
     const { writes } = await decide(this.#reader(), changes, this.#book);
     for (const callId of writes.removedCalls) this.facts.delete(callId);
-    for (const fact of writes.facts) this.facts.set(fact.call_id, fact);
+    const facts = [...writes.newFacts, ...writes.changedFacts];
+    for (const fact of facts) this.facts.set(fact.call_id, fact);
     for (const key of writes.removedOutcomes) this.outcomes.delete(outcomeKey(key));
-    for (const outcome of writes.outcomes) this.outcomes.set(outcomeKey(outcome), outcome);
+    for (const outcome of [...writes.newOutcomes, ...writes.changedOutcomes])
+      this.outcomes.set(outcomeKey(outcome), outcome);
     this.log.push(...writes.changes);
-    return [...writes.removedCalls, ...writes.facts.map((fact) => fact.call_id)];
+    return [...writes.removedCalls, ...facts.map((fact) => fact.call_id)];
   }
 
   #reader(): SilverReader {
