@@ -23,7 +23,7 @@ interface BatchContext {
 }
 
 interface Compression {
-  lookupCodecByAttributes(attributes: number): { decompress(data: Buffer): Promise<Buffer> } | null;
+  readonly lookupCodecByAttributes: (attributes: number) => { decompress(data: Buffer): Promise<Buffer> } | null;
 }
 
 const require = createRequire(import.meta.url);

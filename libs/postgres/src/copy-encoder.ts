@@ -10,6 +10,7 @@ export type CopyType =
   | 'timestamptz'
   | 'date'
   | 'bytea'
+  | 'json'
   | 'jsonb'
   | 'text[]';
 
@@ -169,6 +170,8 @@ export class CopyEncoder {
         return (value) => this.#integer(4, asDays(asString(type, value)));
       case 'bytea':
         return (value) => this.#bytea(value);
+      case 'json':
+        return (value) => this.#json(value);
       case 'jsonb':
         return (value) => this.#jsonb(value);
       case 'text[]':
@@ -268,9 +271,12 @@ export class CopyEncoder {
     this.#pos += value.length;
   }
 
+  #json(value: unknown): void {
+    this.#text(jsonText('json', value));
+  }
+
   #jsonb(value: unknown): void {
-    const json = JSON.stringify(value);
-    if (json === undefined) throw new TypeError(`jsonb: ${typeof value} is not a JSON value`);
+    const json = jsonText('jsonb', value);
     this.#ensure(5 + json.length * 3);
     const start = this.#pos;
     this.#pos += 5;
@@ -311,6 +317,12 @@ export class CopyEncoder {
 function asString(type: CopyType, value: unknown): string {
   if (typeof value !== 'string') throw new TypeError(`${type}: not a string but ${typeof value}`);
   return value;
+}
+
+function jsonText(type: CopyType, value: unknown): string {
+  const json = JSON.stringify(value);
+  if (json === undefined) throw new TypeError(`${type}: ${typeof value} is not a JSON value`);
+  return json;
 }
 
 function asNumber(type: CopyType, value: unknown): number {

@@ -1,5 +1,5 @@
 import { instantParameter, lockShards, type Queryable, sqlState } from '@leakage/postgres';
-import { type Cube, type Fact, type FactKind, factColumns } from './domain/cubes.ts';
+import type { Cube, Fact, FactKind } from './domain/cubes.ts';
 import type { CubeDelta, SignedFact } from './domain/fold.ts';
 import type { Backlog, SeqRange } from './domain/share.ts';
 
@@ -87,39 +87,42 @@ export async function progress(db: Queryable, generation: number): Promise<Progr
   };
 }
 
-interface FactRow extends Fact {
+interface ChangeRow {
   readonly shard: number;
   readonly kind: FactKind;
-  readonly sign: 1 | -1;
-  /** The first fact of its row of the log. */
-  readonly first: boolean;
+  readonly before: Fact | null;
+  readonly after: Fact | null;
 }
 
 /**
  * Both sides of all changes of the ranges, in no order; null when a row of the log is missing (it was trimmed): seq is
- * gap-free or useless. Only the columns that are counted are sent: a fact has many more.
+ * gap-free or useless.
  */
 export async function readFacts(
   tx: Queryable,
   silver: string,
   ranges: readonly SeqRange[],
 ): Promise<SignedFact[] | null> {
-  const columns = Object.entries(factColumns).map(([name, type]) => `(v.fact ->> '${name}')::${type} as ${name}`);
   // One index range a shard, whatever the planner thinks of the log's size.
-  const { rows } = await tx.query<FactRow>(
-    `select l.shard, l.kind, v.sign, v.first, ${columns.join(', ')}
+  const { rows } = await tx.query<ChangeRow>(
+    `select l.shard, l.kind, l.before, l.after
        from unnest($1::smallint[], $2::bigint[], $3::bigint[]) as r (shard, from_seq, to_seq)
       cross join lateral (select c.shard, c.kind, c.before, c.after from ${silver}.change_log c
-                           where c.shard = r.shard and c.seq >= r.from_seq and c.seq < r.to_seq) l
-      cross join lateral (values (-1, true, l.before), (1, l.before is null, l.after)) as v (sign, first, fact)
-      where v.fact is not null`,
+                           where c.shard = r.shard and c.seq >= r.from_seq and c.seq < r.to_seq) l`,
     [ranges.map((r) => r.shard), ranges.map((r) => r.fromSeq), ranges.map((r) => r.toSeq)],
   );
   const counts = new Map<number, number>();
-  for (const row of rows) if (row.first) counts.set(row.shard, (counts.get(row.shard) ?? 0) + 1);
+  for (const { shard } of rows) counts.set(shard, (counts.get(shard) ?? 0) + 1);
   // (shard, seq) is unique, so a range that has as many rows as numbers has every one of them.
   const complete = ranges.every((r) => counts.get(r.shard) === r.toSeq - r.fromSeq);
-  return complete ? rows.map((row) => ({ kind: row.kind, sign: row.sign, fact: row })) : null;
+  return complete ? rows.flatMap(bothSides) : null;
+}
+
+function bothSides({ kind, before, after }: ChangeRow): SignedFact[] {
+  const sides: SignedFact[] = [];
+  if (before !== null) sides.push({ kind, sign: -1, fact: before });
+  if (after !== null) sides.push({ kind, sign: 1, fact: after });
+  return sides;
 }
 
 /** Adds the deltas; cells that reach zero go. Only the holder of the fold's lock writes, so no cell changes meanwhile. */

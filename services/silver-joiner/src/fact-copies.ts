@@ -61,7 +61,7 @@ export class FactCopies {
   readonly #changedFacts;
   readonly #newOutcomes;
   readonly #changedOutcomes;
-  readonly #changes = new CopyEncoder(['int2', 'int8', 'text', 'jsonb', 'jsonb']);
+  readonly #changes = new CopyEncoder(['int2', 'int8', 'text', 'json', 'json']);
   readonly #changeLog: string;
 
   /** `schema` is quoted. */

@@ -22,7 +22,7 @@ import { Joiner } from './joiner.ts';
 import { joinerMetrics } from './joiner-metrics.ts';
 import { ChangesNotifier, changesChannel } from './notifier.ts';
 import { SilverStore } from './silver-store.ts';
-import { stagingTables } from './staging.ts';
+import { sortInMemory, stagingTables } from './staging.ts';
 
 const migrations = new URL('../migrations/', import.meta.url);
 
@@ -64,7 +64,9 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
   });
   const book = openRuleBook(generation.rules, shardOf);
   const notifier = ctx.own(new ChangesNotifier(pool, changesChannel(id), log));
-  const session = ctx.own(new Session({ url, applicationName, setup: [...indexedPlansOnly, ...stagingTables], log }));
+  const session = ctx.own(
+    new Session({ url, applicationName, setup: [...indexedPlansOnly, sortInMemory, ...stagingTables], log }),
+  );
   const joiner = new Joiner({
     prepare: { book, horizon: null, sourceOf: (topic) => sourceOfTopic(topicPrefix, topic), reading },
     session,

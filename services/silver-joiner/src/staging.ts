@@ -58,6 +58,9 @@ function temporaryTable(name: string, columns: readonly { readonly name: string;
 
 const typed = (names: readonly string[]) => names.map((name) => ({ name, type: factType(name) }));
 
+/** Staged rows are sorted by their key: a whole batch, without touching a disk. */
+export const sortInMemory = `set work_mem = '32MB'`;
+
 /** The session's temporary tables; typed by hand, because a copied one would also copy constraints. */
 export const stagingTables: readonly string[] = [
   temporaryTable(JOURNEYS.stage, [...JOURNEYS.columns, ...PROVENANCE]),

@@ -1,27 +1,4 @@
-/** What a fact of silver is counted by; the same names in all kinds of facts, null where a kind has no such column. */
-export const factColumns = {
-  local_date: 'text',
-  local_hour: 'int',
-  attribution: 'text',
-  leakage_type: 'text',
-  journey_type: 'text',
-  outcome: 'text',
-  member_category: 'text',
-  language_preference: 'text',
-  device_type: 'text',
-  error_code: 'text',
-  error_message: 'text',
-  is_repeat_call: 'boolean',
-  is_primary: 'boolean',
-  assisted_completion: 'boolean',
-  sentiment_e4: 'int',
-  handle_time_seconds: 'int',
-  time_to_call_ms: 'bigint',
-  leaked: 'boolean',
-  leakage_calls: 'int',
-} as const;
-
-/** A row of silver: the columns above (others do not matter). */
+/** A row of silver, by column name; columns that no cube names do not matter. */
 export type Fact = Readonly<Record<string, unknown>>;
 
 export type FactKind = 'call' | 'journey' | 'member';

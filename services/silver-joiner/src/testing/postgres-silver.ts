@@ -17,7 +17,7 @@ import { CALL_FACT_COLUMNS, OUTCOME_COLUMNS } from '../domain/writes.ts';
 import { Joiner } from '../joiner.ts';
 import { joinerMetrics } from '../joiner-metrics.ts';
 import { SilverStore } from '../silver-store.ts';
-import { stagingTables } from '../staging.ts';
+import { sortInMemory, stagingTables } from '../staging.ts';
 import { PREFIX, prepareOptions } from './delivery.ts';
 
 export const SCHEMA = 'silver_1';
@@ -38,7 +38,7 @@ export class JoinerProcess {
     this.session = new Session({
       url,
       applicationName: JOINER,
-      setup: [...indexedPlansOnly, ...stagingTables],
+      setup: [...indexedPlansOnly, sortInMemory, ...stagingTables],
       log: testLog,
     });
     this.joiner = new Joiner({
