@@ -13,6 +13,8 @@ import { isTransient } from './errors.ts';
 import { retries, runTransaction } from './transaction.ts';
 
 export interface SinkTx extends Queryable {
+  /** The same object as long as it is the same connection: what was read on another one may be of another past. */
+  readonly connection: object;
   /** COPY ... FROM STDIN BINARY; the number of rows. `data` must not change until this returns. */
   copy(table: string, columns: readonly string[], data: readonly Buffer[]): Promise<number>;
   /** Several of them in one round trip. */
@@ -110,6 +112,7 @@ export class Session implements Part {
 
 function sinkTx(connection: Connection): SinkTx {
   return {
+    connection,
     query: (text, values) => connection.query(text, values),
     async copy(table, columns, data) {
       const [rows = 0] = await connection.copy([{ table, columns, data }]);

@@ -9,6 +9,7 @@ const version = (member_id: string, valid_from = 0): ProfileVersion => ({
   segment: 'new',
   language_preference: 'English',
 });
+const connection = {};
 const shardOf = (memberId: string): number => Number(memberId.at(-1));
 const shard = (nr: number, stateVersion: number) => ({
   shard: nr,
@@ -33,29 +34,40 @@ function cacheOver(stored: readonly ProfileVersion[], max?: number) {
 describe('profiles of members', () => {
   test('are read once, those of members without one included, as long as nobody else writes', async () => {
     const { cache, asked, ask } = cacheOver([version('a1', 5), version('a1', 0), version('b2')]);
-    cache.begin([shard(1, 7), shard(2, 3)]);
+    cache.begin(connection, [shard(1, 7), shard(2, 3)]);
     expect(await ask('a1', 'b2', 'c1')).toHaveLength(3);
     cache.confirm();
-    cache.begin([shard(1, 8), shard(2, 4)]);
+    cache.begin(connection, [shard(1, 8), shard(2, 4)]);
     expect(await ask('a1', 'b2', 'c1')).toHaveLength(3);
     expect(asked).toEqual(['a1', 'b2', 'c1']);
   });
 
   test('are read again when the shard has another version than this process gave it', async () => {
     const { cache, asked, ask } = cacheOver([version('a1'), version('b2')]);
-    cache.begin([shard(1, 7), shard(2, 3)]);
+    cache.begin(connection, [shard(1, 7), shard(2, 3)]);
     await ask('a1', 'b2');
     cache.confirm();
-    cache.begin([shard(1, 9), shard(2, 4)]);
+    cache.begin(connection, [shard(1, 9), shard(2, 4)]);
     await ask('a1', 'b2');
     expect(asked).toEqual(['a1', 'b2', 'a1']);
   });
 
   test('are read again after a batch that was not committed', async () => {
     const { cache, asked, ask } = cacheOver([version('a1')]);
-    cache.begin([shard(1, 7)]);
+    cache.begin(connection, [shard(1, 7)]);
     await ask('a1');
-    cache.begin([shard(1, 7)]);
+    cache.begin(connection, [shard(1, 7)]);
+    await ask('a1');
+    expect(asked).toEqual(['a1', 'a1']);
+    expect(cache.size).toBe(1);
+  });
+
+  test('are read again on another connection, whatever version the shard has there', async () => {
+    const { cache, asked, ask } = cacheOver([version('a1')]);
+    cache.begin(connection, [shard(1, 7)]);
+    await ask('a1');
+    cache.confirm();
+    cache.begin({}, [shard(1, 8)]);
     await ask('a1');
     expect(asked).toEqual(['a1', 'a1']);
     expect(cache.size).toBe(1);
@@ -63,10 +75,10 @@ describe('profiles of members', () => {
 
   test('of a member that a batch changes are read again', async () => {
     const { cache, asked, ask } = cacheOver([version('a1')]);
-    cache.begin([shard(1, 7)]);
+    cache.begin(connection, [shard(1, 7)]);
     await ask('a1');
     cache.confirm();
-    cache.begin([shard(1, 8)]);
+    cache.begin(connection, [shard(1, 8)]);
     cache.forget(['a1', 'x1']);
     await ask('a1');
     expect(asked).toEqual(['a1', 'a1']);
@@ -74,9 +86,9 @@ describe('profiles of members', () => {
 
   test('of a member whose shard is not locked are not kept', async () => {
     const { cache, asked, ask } = cacheOver([version('a1'), version('b2')]);
-    cache.begin([shard(1, 7), shard(2, 1)]);
+    cache.begin(connection, [shard(1, 7), shard(2, 1)]);
     cache.confirm();
-    cache.begin([shard(1, 8)]);
+    cache.begin(connection, [shard(1, 8)]);
     await ask('b2');
     await ask('b2');
     expect(asked).toEqual(['b2', 'b2']);
@@ -84,19 +96,19 @@ describe('profiles of members', () => {
 
   test('a shard that a later batch does not lock keeps what it knows', async () => {
     const { cache, asked, ask } = cacheOver([version('a1')]);
-    cache.begin([shard(1, 7)]);
+    cache.begin(connection, [shard(1, 7)]);
     await ask('a1');
     cache.confirm();
-    cache.begin([shard(2, 1)]);
+    cache.begin(connection, [shard(2, 1)]);
     cache.confirm();
-    cache.begin([shard(1, 8)]);
+    cache.begin(connection, [shard(1, 8)]);
     await ask('a1');
     expect(asked).toEqual(['a1']);
   });
 
   test('no more than may be: the oldest of the shard goes', async () => {
     const { cache, asked, ask } = cacheOver([], 2);
-    cache.begin([shard(1, 7)]);
+    cache.begin(connection, [shard(1, 7)]);
     await ask('a1', 'b1', 'c1');
     expect(cache.size).toBe(2);
     await ask('b1', 'c1', 'a1');

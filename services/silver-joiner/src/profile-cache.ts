@@ -14,7 +14,8 @@ type Members = Map<string, readonly ProfileVersion[]>;
 
 /**
  * What this process knows of profiles, by shard. It holds as long as nobody else has written to the shard: every commit raises
- * the shard's state_version, so under the shard's lock one comparison tells. A batch that failed leaves nothing to be trusted.
+ * the shard's state_version, so under the shard's lock one comparison tells. A batch that failed leaves nothing to be trusted,
+ * and neither does a lost connection: the server that answers next may have been restored from a backup, where versions come again.
  */
 export class ProfileCache {
   readonly #shards = new Map<number, ShardOfCache>();
@@ -24,6 +25,7 @@ export class ProfileCache {
   /** Of the locked shards; of another one nothing is certain. */
   #open = new Map<number, Members>();
   #size = 0;
+  #connection: object | null = null;
 
   constructor(shardOf: (memberId: string) => number, max = PROFILES_MAX) {
     this.#shardOf = shardOf;
@@ -35,8 +37,13 @@ export class ProfileCache {
     return this.#size;
   }
 
-  /** A batch begins, or begins again, under these locks. */
-  begin(locked: readonly ShardRow[]): void {
+  /** A batch begins, or begins again, on this connection and under these locks. */
+  begin(connection: object, locked: readonly ShardRow[]): void {
+    if (connection !== this.#connection) {
+      this.#connection = connection;
+      this.#shards.clear();
+      this.#size = 0;
+    }
     this.#locked = locked;
     this.#open = new Map(locked.map((row) => [row.shard, this.#membersAt(row)]));
   }

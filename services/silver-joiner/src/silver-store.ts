@@ -114,7 +114,7 @@ export class SilverStore {
     time.end('merge');
 
     // 4. What follows from them, and the log of it.
-    this.#profiles.begin(locked);
+    this.#profiles.begin(tx.connection, locked);
     this.#profiles.forget(merged.profiles.changes.map(({ after, before }) => (after ?? before)?.member_id ?? ''));
     const { writes, lookedUp } = await decide(
       this.#reader(tx),

@@ -114,7 +114,8 @@ export class SilverDatabase {
         ...emptied,
         'delete from ops.position',
         'delete from ops.reader',
-        'update ops.shard set state_version = 0, change_seq = 0, wm_digital = null, wm_calls = null',
+        // A version never comes again: processes go by it.
+        'update ops.shard set state_version = state_version + 1, change_seq = 0, wm_digital = null, wm_calls = null',
       ].join(';'),
     );
     const parts = topicTable(PREFIX).flatMap(({ name, partitions }) =>
