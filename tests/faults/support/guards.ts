@@ -372,8 +372,8 @@ export const guards: readonly GuardOff[] = [
       ],
     },
     scenario: 'next batch prepared',
-    red: [/history: .* is in bronze 0 times/],
-    notice: 'history: records are not in bronze, others twice',
+    red: [/history: .* is in bronze 0 times|bronze-sink ended .* in COPY data/],
+    notice: 'history: records are not in bronze, others twice; or Postgres cannot read the COPY',
   },
   {
     guard: 'profiles are forgotten when somebody else has written to their shard',
@@ -406,7 +406,7 @@ export const guards: readonly GuardOff[] = [
       ],
     },
     scenario: 'next batch prepared',
-    red: [/oracle: quarantine/],
-    notice: 'oracle: records are missing in the quarantine',
+    red: [/oracle: quarantine|silver-joiner ended .* in COPY data/],
+    notice: 'oracle: records are missing in the quarantine; or Postgres cannot read the COPY',
   },
 ];
