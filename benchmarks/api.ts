@@ -5,6 +5,7 @@ import autocannon from 'autocannon';
 import { addressOf } from './support/api-client.ts';
 import { underLoad } from './support/live.ts';
 import type { BenchOptions } from './support/options.ts';
+import { untilDone } from './support/progress.ts';
 import type { Result } from './support/report.ts';
 
 const path = '/v1/daily-leakage-summary';
@@ -21,11 +22,13 @@ export async function api({ seconds, say }: BenchOptions): Promise<Result> {
   const empty = await emptyRouteRate();
   const { found } = await underLoad(
     { rate: flowing, seconds: Math.max(seconds, 30), say },
-    async ({ api: process, feed }) => {
+    async ({ stack, api: process, feed }) => {
       const url = `${addressOf(process)}${path}`;
       const duration = Math.max(seconds, 30) - 5;
       const flow = await autocannon({ url, connections, duration, overallRate: asked });
       await feed.done;
+      // Where nothing comes in, nothing changes.
+      await untilDone(stack, { records: await stack.topicRecords(), limitMs: 120_000, say });
       const etag = (await fetch(url)).headers.get('etag') ?? '';
       const ok = await autocannon({ url, connections, duration: burstSeconds });
       const notModified = await autocannon({
