@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type LocalStack, startLocalStack } from '@leakage/cli/local';
-import { createKafkaClient, ensureTopics, type KafkaClient, topicOffsets } from '@leakage/kafka';
+import { createKafkaClient, ensureTopics, topicOffsets } from '@leakage/kafka';
 import { createPool, type Pool } from '@leakage/postgres';
 import { createLogger, dataDirectory } from '@leakage/runtime';
 import { SOURCES, topicName, topicTable } from '@leakage/schemas';
@@ -16,13 +16,9 @@ export interface BenchStack {
   readonly brokers: string;
   readonly databaseUrl: string;
   readonly prefix: string;
-  readonly kafka: KafkaClient;
   readonly pool: Pool;
   /** Starts processes of a service; returns when they are ready. */
-  start(
-    name: ServiceName,
-    o?: { processes?: number; env?: Readonly<Record<string, string>> },
-  ): Promise<ServiceProcess[]>;
+  start(name: ServiceName, o?: { processes?: number }): Promise<ServiceProcess[]>;
   /** By service and server: CPU seconds since their start, and peak memory. */
   usage(): Map<string, Usage>;
   /** Records in the topics. */
@@ -50,10 +46,9 @@ export async function startBenchStack(): Promise<BenchStack> {
     brokers,
     databaseUrl,
     prefix,
-    kafka,
     pool,
-    start: async (name, { processes = 1, env = {} } = {}) => {
-      const settings = { DATABASE_URL: databaseUrl, KAFKA_BROKERS: brokers, TOPIC_PREFIX: prefix, ...env };
+    start: async (name, { processes = 1 } = {}) => {
+      const settings = { DATABASE_URL: databaseUrl, KAFKA_BROKERS: brokers, TOPIC_PREFIX: prefix };
       const started = Array.from({ length: processes }, () => startServiceProcess(name, settings));
       services.push(...started.map((process) => ({ name, process })));
       await Promise.all(started.map(({ ready }) => ready));

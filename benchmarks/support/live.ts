@@ -15,7 +15,6 @@ export interface LiveOptions {
   readonly rate: number;
   readonly seconds: number;
   readonly probesPerSecond?: number;
-  readonly env?: Readonly<Record<string, string>>;
   readonly say: (line: string) => void;
 }
 
@@ -42,7 +41,7 @@ export async function underLoad<T>(
     o.say('filling');
     await startFeed({ ...order, skip: 0, records: beforehand, rate: null, probes: 0 }).done;
     const [joiners, [api]] = await Promise.all([
-      stack.start('silver-joiner', { env: o.env ?? {} }),
+      stack.start('silver-joiner'),
       stack.start('api'),
       stack.start('bronze-sink'),
       stack.start('gold-aggregator'),

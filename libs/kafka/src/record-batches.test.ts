@@ -81,6 +81,7 @@ test('everything that kafkajs reads in a batch is read as kafkajs reads it', asy
 test.each([
   ['a number of more than 32 bits', Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]), /longer than 32 bits/],
   ['a record that goes on behind its batch', Buffer.from([0x10]), /ends within a record|out of range/],
+  ['a record of negative length', Buffer.from([0x01, 0, 0, 0]), /negative length/],
 ])('%s is an error, not an endless loop', async (_, garbage, message) => {
   const head = Buffer.alloc(61);
   head.writeInt32BE(61 - 12 + garbage.length, 8);
@@ -88,3 +89,12 @@ test.each([
   head.writeInt32BE(1, 57);
   await expect(decodeRecordBatches(Buffer.concat([head, garbage]))).rejects.toThrow(message);
 });
+
+test.each([-61, -12, 0, 48])(
+  'a batch that says it is %i bytes long is an error, not an endless loop',
+  async (length) => {
+    const head = Buffer.alloc(100);
+    head.writeInt32BE(length, 8);
+    await expect(decodeRecordBatches(head)).rejects.toThrow('shorter than its own head');
+  },
+);

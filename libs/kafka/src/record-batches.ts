@@ -55,6 +55,7 @@ export async function decodeRecordBatches(bytes: Buffer): Promise<DecodedRecord[
   const records: DecodedRecord[] = [];
   for (let start = 0; start + at.records <= bytes.length; ) {
     const end = start + lengthEnd + bytes.readInt32BE(start + at.length);
+    if (end < start + at.records) throw new RangeError('a record batch is shorter than its own head');
     if (end > bytes.length) break;
     await decodeBatch(bytes.subarray(start, end), records);
     start = end;
@@ -79,6 +80,7 @@ async function decodeBatch(batch: Buffer, into: DecodedRecord[]): Promise<void> 
   };
   for (let nr = 0; nr < count; nr++) {
     const length = cursor.varint();
+    if (length < 0) throw new RangeError('a record has a negative length');
     const end = cursor.position + length;
     const recordAttributes = cursor.int8();
     // Where the broker set the time, what a producer says of it is not looked at.
