@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { api } from './api.ts';
 import { freshness } from './freshness.ts';
+import { profile } from './profile.ts';
 import { recovery } from './recovery.ts';
 import { replay } from './replay.ts';
 import { scaleOut } from './scale-out.ts';
@@ -14,6 +15,7 @@ const benchmarks: Readonly<Record<string, { readonly help: string; run(o: BenchO
     help: 'full topics, empty tables: events a second until all is in gold, and where the time goes',
     run: replay,
   },
+  profile: { help: 'a replay under profilers: what takes the time, by statement and by function', run: profile },
   'scale-out': { help: 'the same replay with one, two and four joiners', run: scaleOut },
   sustained: { help: '30,000 records a second: does the lag stay flat', run: sustained },
   freshness: {

@@ -50,12 +50,13 @@ export async function replayed(o: Pick<BenchOptions, 'events' | 'say'> & { joine
   });
 }
 
-async function onFullTopics<T>(
+export async function onFullTopics<T>(
   { events, say }: Pick<BenchOptions, 'events' | 'say'>,
   work: (stack: BenchStack, records: number) => Promise<T>,
+  settings: Readonly<Record<string, string>> = {},
 ): Promise<T> {
   const file = await preparedFile(events, say);
-  const stack = await startBenchStack();
+  const stack = await startBenchStack(settings);
   try {
     say(`sending ${events} records to Kafka`);
     const { brokers, prefix } = stack;

@@ -18,7 +18,10 @@ export interface BenchStack {
   readonly prefix: string;
   readonly pool: Pool;
   /** Starts processes of a service; returns when they are ready. */
-  start(name: ServiceName, o?: { processes?: number }): Promise<ServiceProcess[]>;
+  start(
+    name: ServiceName,
+    o?: { processes?: number; env?: Readonly<Record<string, string>> },
+  ): Promise<ServiceProcess[]>;
   /** By service and server: CPU seconds since their start, and peak memory. */
   usage(): Map<string, Usage>;
   /** Records in the topics. */
@@ -26,9 +29,11 @@ export interface BenchStack {
   stop(): Promise<void>;
 }
 
-export async function startBenchStack(): Promise<BenchStack> {
+/** `settings`: of Postgres, beside the product's own. */
+export async function startBenchStack(settings: Readonly<Record<string, string>> = {}): Promise<BenchStack> {
   const dataDir = join(dataDirectory(), 'benchmarks', 'servers');
-  const stack: LocalStack = await startLocalStack({ dataDir, empty: true });
+  const postgresExtras = { admission: [], files: {}, settings };
+  const stack: LocalStack = await startLocalStack({ dataDir, empty: true, postgresExtras });
   const { brokers, databaseUrl } = stack;
   const prefix = 'bench';
   const kafka = createKafkaClient({ brokers: brokers.split(','), clientId: 'benchmark', log });
@@ -47,9 +52,9 @@ export async function startBenchStack(): Promise<BenchStack> {
     databaseUrl,
     prefix,
     pool,
-    start: async (name, { processes = 1 } = {}) => {
-      const settings = { DATABASE_URL: databaseUrl, KAFKA_BROKERS: brokers, TOPIC_PREFIX: prefix };
-      const started = Array.from({ length: processes }, () => startServiceProcess(name, settings));
+    start: async (name, { processes = 1, env = {} } = {}) => {
+      const all = { DATABASE_URL: databaseUrl, KAFKA_BROKERS: brokers, TOPIC_PREFIX: prefix, ...env };
+      const started = Array.from({ length: processes }, () => startServiceProcess(name, all));
       services.push(...started.map((process) => ({ name, process })));
       await Promise.all(started.map(({ ready }) => ready));
       return started;

@@ -1,3 +1,4 @@
+import { putInstant, putInt4 } from './binary.ts';
 import { daysOfCivil } from './values.ts';
 
 export type CopyType =
@@ -19,11 +20,7 @@ const CHUNK_BYTES = 256 * 1024;
 const KEPT_CHUNKS = 128;
 const TEXT_OID = 25;
 const TWO_32 = 4_294_967_296;
-const POSTGRES_EPOCH_MS = 946_684_800_000;
 const POSTGRES_EPOCH_DAY = 10_957;
-// 4714-11-24 BC, before which Postgres has no instants, and the year 275760, after which a Date has none.
-const MIN_INSTANT_MS = -210_866_803_200_000;
-const MAX_INSTANT_MS = 8_640_000_000_000_000;
 const DATE = /^(\d{4,7})-(\d\d)-(\d\d)$/;
 /** Longer strings go through Node's encoder; shorter ones are quicker byte by byte. */
 const SHORT_TEXT = 64;
@@ -46,6 +43,7 @@ export class CopyEncoder {
   #rows = 0;
   #bytes = 0;
   #finished = true;
+  #ends: number[] = [];
 
   constructor(types: readonly CopyType[]) {
     this.#writers = types.map((type) => this.#writer(type));
@@ -58,6 +56,11 @@ export class CopyEncoder {
   /** Bytes of the rows so far. */
   get bytes(): number {
     return this.#finished ? 0 : this.#bytes + this.#pos;
+  }
+
+  /** The byte behind each row, counted from the beginning of the data. Of the rows since the last `finish`, and still after it. */
+  get rowEnds(): readonly number[] {
+    return this.#ends;
   }
 
   row(values: readonly unknown[]): void {
@@ -84,6 +87,7 @@ export class CopyEncoder {
       throw error;
     }
     this.#rows += 1;
+    this.#ends.push(this.#bytes + this.#pos);
   }
 
   /** All rows since the last `finish`, with COPY's header and trailer. */
@@ -105,6 +109,7 @@ export class CopyEncoder {
     this.#finished = false;
     this.#rows = 0;
     this.#bytes = 0;
+    this.#ends = [];
     this.#full = [];
     this.#used = 0;
     this.#buf = this.#take(CHUNK_BYTES);
@@ -142,11 +147,7 @@ export class CopyEncoder {
   }
 
   #int4(value: number): void {
-    const buf = this.#buf;
-    buf[this.#pos] = (value >>> 24) & 0xff;
-    buf[this.#pos + 1] = (value >>> 16) & 0xff;
-    buf[this.#pos + 2] = (value >>> 8) & 0xff;
-    buf[this.#pos + 3] = value & 0xff;
+    putInt4(this.#buf, this.#pos, value);
     this.#pos += 4;
   }
 
@@ -229,24 +230,8 @@ export class CopyEncoder {
   #instant(ms: number): void {
     this.#ensure(12);
     this.#int4(8);
-    if (ms === Number.POSITIVE_INFINITY) {
-      this.#int4(0x7fffffff);
-      this.#int4(-1);
-    } else if (ms === Number.NEGATIVE_INFINITY) {
-      this.#int4(-2_147_483_648);
-      this.#int4(0);
-    } else {
-      if (!Number.isInteger(ms) || ms < MIN_INSTANT_MS || ms > MAX_INSTANT_MS) {
-        throw new RangeError(`timestamptz: ${ms} is not an instant in whole milliseconds that Postgres can store`);
-      }
-      // Microseconds exceed 2^53 after the year 2285: multiply in two halves, each of them exact.
-      const since = ms - POSTGRES_EPOCH_MS;
-      const high = Math.floor(since / TWO_32);
-      const low = (since - high * TWO_32) * 1000;
-      const carry = Math.floor(low / TWO_32);
-      this.#int4(high * 1000 + carry);
-      this.#int4(low - carry * TWO_32);
-    }
+    putInstant(this.#buf, this.#pos, ms);
+    this.#pos += 8;
   }
 
   #float8(value: number): void {

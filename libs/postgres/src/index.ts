@@ -1,7 +1,9 @@
 export { readAddress, withAbsolutePaths } from './address.ts';
+export { instantArray, int4Array, textArray } from './array-parameters.ts';
 export type { Connection, Guards, QueryAnswer, Queryable } from './connection.ts';
 export { CopyEncoder, type CopyType } from './copy-encoder.ts';
 export type { CopySource } from './copy-in.ts';
+export { withoutRows } from './copy-rows.ts';
 export {
   CommitUnknownError,
   isTransient,

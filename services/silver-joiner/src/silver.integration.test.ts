@@ -1,4 +1,5 @@
-import { call, journey, profile } from '@leakage/testing';
+import { inTransaction } from '@leakage/postgres';
+import { call, eventually, journey, profile } from '@leakage/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { SentRecord } from './testing/delivery.ts';
 import { JOINER, SCHEMA } from './testing/postgres-silver.ts';
@@ -19,6 +20,62 @@ beforeEach(async () => {
 
 afterAll(async () => {
   await silver.close();
+});
+
+describe('records that silver may have', () => {
+  const version = (revision: number, device_type: string): SentRecord => ({
+    source: 'journeys',
+    event: journey({ event_id: 'met-twice', action: 'page_view', error_code: null, revision, device_type }),
+  });
+  const stored = async () =>
+    (
+      await silver.db.pool.query(
+        `select event_id, revision, device_type from ${SCHEMA}.journey_event order by event_id`,
+      )
+    ).rows;
+
+  it('one that somebody else adds between the look and the COPY is merged with it', async () => {
+    const { pool } = silver.db;
+    const added = Promise.withResolvers<void>();
+    const mayCommit = Promise.withResolvers<void>();
+    const other = inTransaction(pool, async (tx) => {
+      await tx.query(
+        `insert into ${SCHEMA}.journey_event (event_id, event_day, member_id, session_id, "timestamp", journey_type, action,
+           revision, deleted, emitted_at, shard, ingestion_timestamp, source_topic, source_partition, source_offset)
+         values ('met-twice', 1, 'member-1', 's', now(), 'billing', 'page_view', 1, false, now(), $1, now(), 't', 0, 0)`,
+        [partitionOf(version(1, 'mobile'))],
+      );
+      added.resolve();
+      await mayCommit.promise;
+    });
+    await added.promise;
+    const process = silver.process();
+    const taken = silver.take([version(2, 'tablet')], process);
+    await eventually(
+      async () =>
+        (await pool.query(`select from pg_locks where not granted and locktype = 'transactionid'`)).rowCount > 0,
+      { what: 'the COPY to wait for the other process' },
+    );
+    mayCommit.resolve();
+    await Promise.all([other, taken]);
+    expect(await stored()).toEqual([{ event_id: 'met-twice', revision: 2, device_type: 'tablet' }]);
+    expect(await process.metrics.text()).toMatch(/^leakage_silver_reruns_total 1$/m);
+    await process.stop();
+  });
+
+  it('known ones, new ones, and both in one batch', async () => {
+    const fresh = (nr: number): SentRecord => ({
+      source: 'journeys',
+      event: journey({ event_id: `e-${nr}`, device_type: 'pc' }),
+    });
+    await silver.take([fresh(2), version(3, 'phone'), fresh(4)]);
+    await silver.take([fresh(1), fresh(2), version(2, 'tablet'), fresh(3), fresh(4), fresh(5), version(4, 'pc')]);
+    expect(await stored()).toEqual([
+      ...[1, 2, 3, 4, 5].map((nr) => ({ event_id: `e-${nr}`, revision: 0, device_type: 'desktop' })),
+      { event_id: 'met-twice', revision: 4, device_type: 'desktop' },
+    ]);
+    expect(await silver.problems()).toEqual([]);
+  });
 });
 
 describe('T-MOVE: a call moves between shards', () => {

@@ -1,4 +1,4 @@
-import { CopyEncoder, type CopySource, type CopyType } from '@leakage/postgres';
+import { CopyEncoder, type CopySource, type CopyType, withoutRows } from '@leakage/postgres';
 import type { Source } from '@leakage/schemas';
 import { CALL_FACT_COLUMNS, OUTCOME_COLUMNS } from './domain/writes.ts';
 import { FACT_STAGE, factType, OUTCOME_STAGE } from './fact-copies.ts';
@@ -71,26 +71,53 @@ export const stagingTables: readonly string[] = [
   temporaryTable(OUTCOME_STAGE, typed(OUTCOME_COLUMNS)),
 ];
 
-class TableEncoder<R extends Version> {
+/** Winners as rows of COPY. */
+export class TableEncoder<R extends Version> {
+  readonly columns: readonly string[];
   readonly #table: SourceTable<R>;
   readonly #encoder: CopyEncoder;
-  readonly #columns: readonly string[];
+  #data: readonly Buffer[] = [];
 
   constructor(table: SourceTable<R>) {
     this.#table = table;
     this.#encoder = new CopyEncoder([...table.columns, ...PROVENANCE].map(({ type }) => type));
-    this.#columns = stageColumns(table);
+    this.columns = stageColumns(table);
   }
 
-  encode(arrivals: Iterable<Arrival<R>>): CopySource[] {
+  /** Takes the place of what was encoded before. */
+  encode(arrivals: Iterable<Arrival<R>>): void {
     this.#encoder.reset();
     for (const { row, shard, receivedAt, topic, partition, offset } of arrivals) {
       const values = this.#table.columns.map((column) => column.value(row));
       values.push(shard, receivedAt, topic, partition, offset);
       this.#encoder.row(values);
     }
-    if (this.#encoder.rows === 0) return [];
-    return [{ table: this.#table.stage, columns: this.#columns, data: this.#encoder.finish() }];
+    this.#data = this.#encoder.finish();
+  }
+
+  /** What was encoded, for a table of these columns, without the rows of these numbers, which ascend. */
+  rows(table: string, without: readonly number[] = []): CopySource[] {
+    if (this.#encoder.rowEnds.length === without.length) return [];
+    return [{ table, columns: this.columns, data: withoutRows(this.#data, this.#encoder.rowEnds, without) }];
+  }
+}
+
+class QuarantineEncoder {
+  readonly #encoder = new CopyEncoder(QUARANTINE_COLUMNS.map(({ type }) => type));
+  #rows: CopySource[] = [];
+
+  encode(records: readonly QuarantinedRecord[]): void {
+    this.#rows = [];
+    if (records.length === 0) return;
+    this.#encoder.reset();
+    for (const r of records) {
+      this.#encoder.row([r.source, r.topic, r.partition, r.offset, r.receivedAt, r.payload, r.recordId, r.reasons]);
+    }
+    this.#rows = [{ table: QUARANTINE_STAGE, columns: quarantineColumns, data: this.#encoder.finish() }];
+  }
+
+  rows(): CopySource[] {
+    return this.#rows;
   }
 }
 
@@ -99,14 +126,5 @@ export class BatchEncoder {
   readonly journeys = new TableEncoder(JOURNEYS);
   readonly calls = new TableEncoder(CALLS);
   readonly members = new TableEncoder(MEMBERS);
-  readonly #quarantine = new CopyEncoder(QUARANTINE_COLUMNS.map(({ type }) => type));
-
-  quarantine(records: readonly QuarantinedRecord[]): CopySource[] {
-    if (records.length === 0) return [];
-    this.#quarantine.reset();
-    for (const r of records) {
-      this.#quarantine.row([r.source, r.topic, r.partition, r.offset, r.receivedAt, r.payload, r.recordId, r.reasons]);
-    }
-    return [{ table: QUARANTINE_STAGE, columns: quarantineColumns, data: this.#quarantine.finish() }];
-  }
+  readonly quarantine = new QuarantineEncoder();
 }

@@ -1,0 +1,131 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ServiceProcess } from '@leakage/testing/service-process';
+import { onFullTopics } from './replay.ts';
+import type { BenchStack } from './support/bench-stack.ts';
+import type { BenchOptions } from './support/options.ts';
+import { untilDone } from './support/progress.ts';
+import type { Result, Table } from './support/report.ts';
+import { mustBeRight } from './support/right.ts';
+
+const million = 1_000_000;
+const limitMs = 60 * 60_000;
+const statementsShown = 24;
+const functionsShown = 24;
+const services = ['bronze-sink', 'silver-joiner', 'gold-aggregator'] as const;
+
+/** A replay with every profiler switched on: it is slower than without, what it tells is where the time goes. */
+export async function profile({ events, say }: BenchOptions): Promise<Result> {
+  const settings = { shared_preload_libraries: 'pg_stat_statements', 'pg_stat_statements.track': 'all' };
+  return await onFullTopics({ events, say }, (stack, records) => profiled(stack, { records, say }), settings);
+}
+
+async function profiled(
+  stack: BenchStack,
+  { records, say }: { records: number; say: (line: string) => void },
+): Promise<Result> {
+  await stack.pool.query('create extension pg_stat_statements');
+  const folder = mkdtempSync(join(tmpdir(), 'leakage-profile-'));
+  try {
+    say('replaying');
+    const env = { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${folder}` };
+    const starting = services.map(async (name) => {
+      const [process] = await stack.start(name, { env });
+      return { name, process };
+    });
+    await untilDone(stack, { records, limitMs, say });
+    const tables = [await statements(stack, records), await steps(await starting[1], records)];
+    for (const started of starting) {
+      const { name, process } = await started;
+      await process?.stop();
+      tables.push(functions(name, { folder, records }));
+    }
+    say('verifying');
+    await mustBeRight(stack);
+    return { name: 'profile', tables, verdicts: [] };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function statements({ pool }: BenchStack, records: number): Promise<Table> {
+  const { rows } = await pool.query<{ ms: number; calls: number; rows: number; wal: number; text: string }>(
+    `select total_exec_time as ms, calls, rows, wal_bytes::bigint as wal, left(regexp_replace(query, '\\s+', ' ', 'g'), 90) as text
+       from pg_stat_statements
+      order by total_exec_time desc
+      limit $1`,
+    [statementsShown],
+  );
+  return {
+    title: 'Statements',
+    columns: ['us an event', 'us a row', 'rows a call', 'WAL bytes a row', ''],
+    rows: rows.map(({ ms, calls, rows: n, wal, text }) => [
+      (ms * 1000) / records,
+      n === 0 ? null : (ms * 1000) / n,
+      n / calls,
+      n === 0 ? null : wal / n,
+      text.replaceAll('|', '/'),
+    ]),
+  };
+}
+
+/** What the joiner says of itself: the steps of its transactions. */
+async function steps(
+  joiner: { readonly process: ServiceProcess | undefined } | undefined,
+  records: number,
+): Promise<Table> {
+  const answer = await fetch(`http://127.0.0.1:${joiner?.process?.port}/metrics`);
+  const found = (await answer.text()).matchAll(/^([a-z_]+_sum)\{(.*)\} ([\d.e+-]+)$/gm);
+  const rows = [...found].map(([, name = '', labels = '', seconds = '']) => [
+    (Number(seconds) * million) / records,
+    `${name.replace(/_sum$/, '')} ${labels.replaceAll('"', '')}`,
+  ]);
+  return { title: 'Steps of the joiner', columns: ['us an event', ''], rows };
+}
+
+interface CpuProfile {
+  readonly nodes: readonly {
+    readonly id: number;
+    readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
+    readonly children?: readonly number[];
+  }[];
+  readonly samples: readonly number[];
+  readonly timeDeltas: readonly number[];
+}
+
+/** The functions of a service that take the most, by themselves and with all that they call. */
+function functions(service: string, { folder, records }: { folder: string; records: number }): Table {
+  const [file, ...others] = readdirSync(folder).map((name) => join(folder, name));
+  if (file === undefined || others.length > 0)
+    throw new Error(`${service} has left ${others.length} profiles too many`);
+  const { nodes, samples, timeDeltas } = JSON.parse(readFileSync(file, 'utf8')) as CpuProfile;
+  rmSync(file);
+  const nameOf = new Map(
+    nodes.map(({ id, callFrame: { functionName, url, lineNumber } }) => [
+      id,
+      `${functionName || '(anonymous)'} ${url.split('/').slice(-2).join('/')}:${lineNumber + 1}`,
+    ]),
+  );
+  const parentOf = new Map(nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id])));
+  const own = new Map<string, number>();
+  const all = new Map<string, number>();
+  const add = (to: Map<string, number>, name: string, us: number) => to.set(name, (to.get(name) ?? 0) + us);
+  samples.forEach((sample, i) => {
+    const us = timeDeltas[i] ?? 0;
+    add(own, nameOf.get(sample) ?? '', us);
+    const callers = new Set<string>();
+    for (let id: number | undefined = sample; id !== undefined; id = parentOf.get(id))
+      callers.add(nameOf.get(id) ?? '');
+    for (const name of callers) add(all, name, us);
+  });
+  const rows = [...own]
+    .filter(([name]) => !name.startsWith('(idle)'))
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, functionsShown);
+  return {
+    title: `Functions of ${service}`,
+    columns: ['us an event', 'with what it calls', ''],
+    rows: rows.map(([name, us]) => [us / records, (all.get(name) ?? 0) / records, name]),
+  };
+}
