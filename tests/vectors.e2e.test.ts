@@ -129,8 +129,12 @@ describe('T-ORD: order, duplication and batches cannot show', () => {
 /** For every call the last change of its fact, so that a step can be asked what it touched. */
 async function factVersions(pipeline: Pipeline): Promise<Map<string, string>> {
   const { rows } = await pipeline.pool.query<{ call_id: string; version: string }>(
-    `select coalesce(after, before) ->> 'call_id' as call_id, max(lpad(shard::text, 2, '0') || lpad(seq::text, 12, '0')) as version
-       from silver_1.change_log where kind = 'call' group by 1`,
+    `select coalesce(e.change -> 2 ->> 'call_id', e.change -> 1 ->> 'call_id') as call_id,
+            max(lpad(l.shard::text, 2, '0') || lpad((l.seq + e.nr)::text, 12, '0')) as version
+       from silver_1.change_log l
+      cross join lateral json_array_elements(l.changes::json) with ordinality as e (change, nr)
+      where e.change ->> 0 = 'call'
+      group by 1`,
   );
   return new Map(rows.map((row) => [row.call_id, row.version]));
 }

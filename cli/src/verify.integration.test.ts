@@ -130,7 +130,7 @@ describe('verify', () => {
 
   test('waits for gold while silver stands still', async () => {
     await world.run('update ops.shard set change_seq = 1 where shard = 4');
-    await world.run(`insert into silver_1.change_log (shard, seq, kind, after) values (4, 1, 'call', '{}')`);
+    await world.run(`insert into silver_1.change_log (shard, seq, last_seq, changes) values (4, 1, 1, '[]')`);
     let free: boolean | null = null;
     const report = await verifyPipeline({
       databaseUrl: world.url,

@@ -89,7 +89,7 @@ select s.shard, coalesce(l.last_seq, r.read_seq, 0) as last_seq,
        coalesce(l.last_seq - l.first_seq + 1 - l.entries, 0)
          + greatest(coalesce(l.first_seq, 1) - 1 - coalesce(r.read_seq, 0), 0) as gaps
   from ops.shard s
-  left join (select shard, min(seq) as first_seq, max(seq) as last_seq, count(*) as entries
+  left join (select shard, min(seq) as first_seq, max(last_seq) as last_seq, sum(last_seq - seq + 1)::bigint as entries
                from ${silver}.change_log group by shard) l using (shard)
   left join (select shard, min(next_seq) - 1 as read_seq from ops.reader where generation = ${generation}
               group by shard) r using (shard)

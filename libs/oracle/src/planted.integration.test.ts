@@ -193,13 +193,13 @@ test.each([
   [
     changeLog,
     'a change is missing in between',
-    `insert into silver_1.change_log (shard, seq, kind, after) values (5, 1, 'call', '{}'), (5, 3, 'call', '{}');
+    `insert into silver_1.change_log (shard, seq, last_seq, changes) values (5, 1, 1, '[]'), (5, 3, 3, '[]');
      update ops.shard set change_seq = 3 where shard = 5`,
   ],
   [
     changeLog,
     'more was trimmed than gold has read',
-    `insert into silver_1.change_log (shard, seq, kind, after) values (5, 3, 'call', '{}');
+    `insert into silver_1.change_log (shard, seq, last_seq, changes) values (5, 3, 3, '[]');
      update ops.shard set change_seq = 3 where shard = 5`,
   ],
   ['watermarks', 'a watermark is ahead', `update ops.shard set wm_calls = wm_calls + interval '1 day' where shard = 2`],

@@ -51,7 +51,7 @@ const places: readonly (readonly [service: ServiceName, file: string, ...Place])
   ['silver-joiner', silverStore, 'settled', 'after', `time.end('settle');`],
   ...ofConsumers.slice(0, 2).map((place) => ['gold-aggregator', ...place] as const),
   ['gold-aggregator', aggregator, 'fold locked', 'before', 'const now = await progress(tx, o.generation);'],
-  ['gold-aggregator', aggregator, 'log read', 'before', 'if (facts === null) return'],
+  ['gold-aggregator', aggregator, 'log read', 'before', 'if (read === null) return'],
   ['gold-aggregator', aggregator, 'cells added', 'before', 'await moveReader('],
   ['gold-aggregator', aggregator, 'reader moved', 'before', 'await noteFold(tx, o.gold, left'],
   ['generator', generator, 'batch sent', 'before', 'await commit(o, state, { batch'],

@@ -48,11 +48,12 @@ export async function foldOnce(pool: Pool, o: FoldOptions): Promise<FoldOutcome>
       // 2. What is visible as written here stays: later statements see at least as much.
       const now = await progress(tx, o.generation);
       if (!now.registered) return { kind: 'recounted', cells: await recount(tx, o) };
-      const ranges = shareOut(now.backlogs, o.foldRowsMax);
-      if (ranges.length === 0) return { kind: 'idle' };
+      const wanted = shareOut(now.backlogs, o.foldRowsMax);
+      if (wanted.length === 0) return { kind: 'idle' };
       // 3. Every number of the ranges, or none of them counts.
-      const facts = await readFacts(tx, o.silver, ranges);
-      if (facts === null) return { kind: 'recounted', cells: await recount(tx, o) };
+      const read = await readFacts(tx, o.silver, wanted);
+      if (read === null) return { kind: 'recounted', cells: await recount(tx, o) };
+      const { facts, ranges } = read;
       // 4. Cells, 5. reader: together or not at all.
       const cells = await addDeltas(tx, o, fold(facts));
       await moveReader(tx, o.generation, ranges);

@@ -18,7 +18,7 @@ export const settings = {
     default: 20_000,
     min: 100,
     max: 20_000,
-    help: 'Rows of the change log that one fold takes at most, over all shards.',
+    help: 'Changes that one fold takes at most, over all shards; up to 99 more of each where they share a row of the log.',
   }),
   pollMs: setting.integer({
     env: 'GOLD_POLL_MS',

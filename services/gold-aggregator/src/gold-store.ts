@@ -87,41 +87,59 @@ export async function progress(db: Queryable, generation: number): Promise<Progr
   };
 }
 
-interface ChangeRow {
+interface LogRow {
   readonly shard: number;
-  readonly kind: FactKind;
-  readonly before: Fact | null;
-  readonly after: Fact | null;
+  readonly seq: number;
+  readonly last_seq: number;
+  /** JSON: what happened, in order of seq. */
+  readonly changes: string;
+}
+
+type LoggedChange = readonly [kind: FactKind, before: Fact | null, after: Fact | null];
+
+/** Both sides of changes, in no order, and which these were. */
+export interface Read {
+  readonly facts: SignedFact[];
+  readonly ranges: SeqRange[];
 }
 
 /**
- * Both sides of all changes of the ranges, in no order; null when a row of the log is missing (it was trimmed): seq is
- * gap-free or useless.
+ * The changes of the ranges, and those that share a row of the log with the last of them; null when any is missing (it was
+ * trimmed): seq is gap-free or useless.
  */
-export async function readFacts(
-  tx: Queryable,
-  silver: string,
-  ranges: readonly SeqRange[],
-): Promise<SignedFact[] | null> {
+export async function readFacts(tx: Queryable, silver: string, wanted: readonly SeqRange[]): Promise<Read | null> {
   // One index range a shard, whatever the planner thinks of the log's size.
-  const { rows } = await tx.query<ChangeRow>(
-    `select l.shard, l.kind, l.before, l.after
+  const { rows } = await tx.query<LogRow>(
+    `select l.shard, l.seq, l.last_seq, l.changes
        from unnest($1::smallint[], $2::bigint[], $3::bigint[]) as r (shard, from_seq, to_seq)
-      cross join lateral (select c.shard, c.kind, c.before, c.after from ${silver}.change_log c
-                           where c.shard = r.shard and c.seq >= r.from_seq and c.seq < r.to_seq) l`,
-    [ranges.map((r) => r.shard), ranges.map((r) => r.fromSeq), ranges.map((r) => r.toSeq)],
+      cross join lateral (select c.shard, c.seq, c.last_seq, c.changes from ${silver}.change_log c
+                           where c.shard = r.shard and c.seq >= r.from_seq and c.seq < r.to_seq order by c.seq) l`,
+    [wanted.map((r) => r.shard), wanted.map((r) => r.fromSeq), wanted.map((r) => r.toSeq)],
   );
-  const counts = new Map<number, number>();
-  for (const { shard } of rows) counts.set(shard, (counts.get(shard) ?? 0) + 1);
-  // (shard, seq) is unique, so a range that has as many rows as numbers has every one of them.
-  const complete = ranges.every((r) => counts.get(r.shard) === r.toSeq - r.fromSeq);
-  return complete ? rows.flatMap(bothSides) : null;
+  const byShard = Map.groupBy(rows, ({ shard }) => shard);
+  const ranges: SeqRange[] = [];
+  for (const { shard, fromSeq, toSeq } of wanted) {
+    let next = fromSeq;
+    for (const row of byShard.get(shard) ?? []) {
+      if (row.seq !== next) return null;
+      next = row.last_seq + 1;
+    }
+    if (next < toSeq) return null;
+    ranges.push({ shard, fromSeq, toSeq: next });
+  }
+  return { facts: rows.flatMap(bothSides), ranges };
 }
 
-function bothSides({ kind, before, after }: ChangeRow): SignedFact[] {
+function bothSides(row: LogRow): SignedFact[] {
+  const changes = JSON.parse(row.changes) as readonly LoggedChange[];
+  if (changes.length !== row.last_seq - row.seq + 1) {
+    throw new Error(`a row of the change log (shard ${row.shard}, seq ${row.seq}) does not hold what its numbers say`);
+  }
   const sides: SignedFact[] = [];
-  if (before !== null) sides.push({ kind, sign: -1, fact: before });
-  if (after !== null) sides.push({ kind, sign: 1, fact: after });
+  for (const [kind, before, after] of changes) {
+    if (before !== null) sides.push({ kind, sign: -1, fact: before });
+    if (after !== null) sides.push({ kind, sign: 1, fact: after });
+  }
   return sides;
 }
 

@@ -27,7 +27,9 @@ export const factType = (column: string): CopyType => TYPES[column] ?? 'text';
 export const FACT_STAGE = 'stage_fact';
 export const OUTCOME_STAGE = 'stage_outcome';
 
-const CHANGE_COLUMNS = ['shard', 'seq', 'kind', 'before', 'after'] as const;
+const LOG_COLUMNS = ['shard', 'seq', 'last_seq', 'changes'] as const;
+/** Changes in one row of the log: few enough for its text to fit a buffer, enough for the row itself not to matter. */
+const LOG_ROW_CHANGES_MAX = 100;
 
 /** A change with its place in the log of its shard. */
 export interface NumberedChange {
@@ -61,7 +63,7 @@ export class FactCopies {
   readonly #changedFacts;
   readonly #newOutcomes;
   readonly #changedOutcomes;
-  readonly #changes = new CopyEncoder(['int2', 'int8', 'text', 'json', 'json']);
+  readonly #changes = new CopyEncoder(['int2', 'int8', 'int8', 'text']);
   readonly #changeLog: string;
 
   /** `schema` is quoted. */
@@ -90,9 +92,13 @@ export class FactCopies {
   #encodeChanges(changes: readonly NumberedChange[]): CopySource[] {
     if (changes.length === 0) return [];
     this.#changes.reset();
-    for (const { change, seq } of changes) {
-      this.#changes.row([change.shard, seq, change.kind, change.before, change.after]);
+    for (const [shard, ofShard] of Map.groupBy(changes, ({ change }) => change.shard)) {
+      for (let from = 0; from < ofShard.length; from += LOG_ROW_CHANGES_MAX) {
+        const row = ofShard.slice(from, from + LOG_ROW_CHANGES_MAX);
+        const entries = row.map(({ change: { kind, before, after } }) => [kind, before, after]);
+        this.#changes.row([shard, row[0]?.seq, row.at(-1)?.seq, JSON.stringify(entries)]);
+      }
     }
-    return [{ table: this.#changeLog, columns: CHANGE_COLUMNS, data: this.#changes.finish() }];
+    return [{ table: this.#changeLog, columns: LOG_COLUMNS, data: this.#changes.finish() }];
   }
 }

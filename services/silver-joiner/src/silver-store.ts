@@ -22,8 +22,8 @@ import {
 import { SourceStore, type Split } from './source-store.ts';
 import { type Arrival, CALLS, JOURNEYS, MEMBERS, type Version } from './sources.ts';
 
-/** Rows of the change log that one batch removes at most, per shard. */
-const TRIM_ROWS = 20_000;
+/** Changes of the log that one batch removes at most, per shard. */
+const TRIM_CHANGES = 20_000;
 
 /** A replaced row belonged to a member whose shard is not locked: roll back, and run again with it. */
 export class UnlockedShardError extends Error {
@@ -146,7 +146,7 @@ export class SilverStore {
 
     // 5. Locks released by COMMIT must show a new version, and every record its outcome (laws 1 and 3).
     await updateShards(tx, generation, { changeSeq, watermarks: batch.shards });
-    if (trim && shards.length > 0) await tx.query(this.#write.trim, [generation, shards, TRIM_ROWS]);
+    if (trim && shards.length > 0) await tx.query(this.#write.trim, [generation, shards, TRIM_CHANGES]);
     const outcomes = countOutcomes(batch, merged);
     await addOutcomes(tx, pipeline, outcomes);
     time.end('settle');

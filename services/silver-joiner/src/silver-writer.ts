@@ -58,7 +58,7 @@ delete from ${schema}.change_log c
           from ops.reader r
          where r.generation = $1 and r.shard = any ($2::smallint[])
          group by r.shard) t
- where c.shard = t.shard and c.seq < least(t.keep_from, t.first_seq + $3)`,
+ where c.shard = t.shard and c.last_seq < least(t.keep_from, t.first_seq + $3)`,
   };
 }
 

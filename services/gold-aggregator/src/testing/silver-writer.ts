@@ -74,12 +74,17 @@ export class SilverWriter {
           kind,
           changes.filter((change) => change.kind === kind),
         );
-      await tx.query(
-        `insert into ${this.silver}.change_log (shard, seq, kind, before, after)
-         select shard, seq, kind, before, after
-           from jsonb_to_recordset($1) as l (shard smallint, seq bigint, kind text, before jsonb, after jsonb)`,
-        [JSON.stringify(log)],
-      );
+      for (const [shard, ofShard] of Map.groupBy(log, (change) => change.shard)) {
+        await tx.query(
+          `insert into ${this.silver}.change_log (shard, seq, last_seq, changes) values ($1, $2, $3, $4)`,
+          [
+            shard,
+            ofShard[0]?.seq,
+            ofShard.at(-1)?.seq,
+            JSON.stringify(ofShard.map(({ kind, before, after }) => [kind, before, after])),
+          ],
+        );
+      }
       for (const [shard, seq] of seqs) {
         await tx.query(
           `update ops.shard set change_seq = $3, wm_digital = greatest(wm_digital, $4), wm_calls = greatest(wm_calls, $5)

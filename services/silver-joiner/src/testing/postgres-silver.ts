@@ -134,7 +134,10 @@ export class SilverDatabase {
 
   async changes(): Promise<ChangeRow[]> {
     return await this.#rows<ChangeRow>(
-      `select shard, seq, kind, before, after from ${SCHEMA}.change_log order by shard, seq`,
+      `select l.shard, l.seq + e.nr - 1 as seq, e.change ->> 0 as kind, e.change -> 1 as before, e.change -> 2 as after
+         from ${SCHEMA}.change_log l
+        cross join lateral json_array_elements(l.changes::json) with ordinality as e (change, nr)
+        order by 1, 2`,
     );
   }
 
