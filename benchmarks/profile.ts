@@ -5,7 +5,7 @@ import type { ServiceProcess } from '@leakage/testing/service-process';
 import { onFullTopics } from './replay.ts';
 import type { BenchStack } from './support/bench-stack.ts';
 import type { BenchOptions } from './support/options.ts';
-import { untilDone } from './support/progress.ts';
+import { type Sample, untilDone } from './support/progress.ts';
 import type { Result, Table } from './support/report.ts';
 import { mustBeRight } from './support/right.ts';
 
@@ -34,8 +34,8 @@ async function profiled(
       const [process] = await stack.start(name, { env });
       return { name, process };
     });
-    await untilDone(stack, { records, limitMs, say });
-    const tables = [await statements(stack, records), await steps(await starting[1], records)];
+    const samples = await untilDone(stack, { records, limitMs, say });
+    const tables = [cpu(samples, records), await statements(stack, records), await steps(await starting[1], records)];
     for (const started of starting) {
       const { name, process } = await started;
       await process?.stop();
@@ -49,6 +49,16 @@ async function profiled(
   }
 }
 
+function cpu(samples: readonly Sample[], records: number): Table {
+  const [first, last] = [samples[0], samples.at(-1)];
+  const rows = [...(last?.usage ?? [])].map(([name, { cpuSeconds }]) => [
+    name,
+    ((cpuSeconds - (first?.usage.get(name)?.cpuSeconds ?? 0)) * million) / records,
+  ]);
+  const seconds = ((last?.atMs ?? 0) - (first?.atMs ?? 0)) / 1000;
+  return { title: `${Math.round(records / seconds)} events a second`, columns: ['', 'CPU us an event'], rows };
+}
+
 async function statements({ pool }: BenchStack, records: number): Promise<Table> {
   const { rows } = await pool.query<{ ms: number; calls: number; rows: number; wal: number; text: string }>(
     `select total_exec_time as ms, calls, rows, wal_bytes::bigint as wal, left(regexp_replace(query, '\\s+', ' ', 'g'), 90) as text
@@ -58,7 +68,7 @@ async function statements({ pool }: BenchStack, records: number): Promise<Table>
     [statementsShown],
   );
   return {
-    title: 'Statements',
+    title: 'Statements: elapsed time, waiting for data included',
     columns: ['us an event', 'us a row', 'rows a call', 'WAL bytes a row', ''],
     rows: rows.map(({ ms, calls, rows: n, wal, text }) => [
       (ms * 1000) / records,
