@@ -21,6 +21,7 @@ import {
 } from './silver-writer.ts';
 import { SourceStore, type Split } from './source-store.ts';
 import { type Arrival, CALLS, JOURNEYS, MEMBERS, type Version } from './sources.ts';
+import { TimelineCache } from './timeline-cache.ts';
 
 /** Changes of the log that one batch removes at most, per shard. */
 const TRIM_CHANGES = 20_000;
@@ -83,6 +84,7 @@ export class SilverStore {
   readonly #write: WriterStatements;
   readonly #copies: FactCopies;
   readonly #profiles: ProfileCache;
+  readonly #timelines: TimelineCache;
 
   constructor(options: SilverStoreOptions) {
     const { schema } = options;
@@ -96,6 +98,7 @@ export class SilverStore {
     this.#write = writerStatements(`"${schema}"`);
     this.#copies = new FactCopies(`"${schema}"`);
     this.#profiles = new ProfileCache(options.book.shardOf);
+    this.#timelines = new TimelineCache(options.book.shardOf);
   }
 
   /** Must be called in a transaction, which is rolled back when this throws. It may be called again. */
@@ -130,6 +133,8 @@ export class SilverStore {
 
     // 4. What follows from them, and the log of it.
     this.#profiles.begin(tx.connection, locked);
+    this.#timelines.begin(tx.connection, locked);
+    this.#timelines.merged({ journeys: merged.journeys.changes, calls: merged.calls.changes });
     this.#profiles.forget(merged.profiles.changes.map(({ after, before }) => (after ?? before)?.member_id ?? ''));
     const { writes, lookedUp } = await decide(
       this.#reader(tx),
@@ -142,6 +147,7 @@ export class SilverStore {
     const copies = this.#copies.encode(writes, numbered);
     if (copies.length > 0) await tx.copyAll(copies);
     await mergeChanged(tx, this.#write, writes);
+    this.#timelines.written(writes);
     time.end('write');
 
     // 5. Locks released by COMMIT must show a new version, and every record its outcome (laws 1 and 3).
@@ -157,11 +163,17 @@ export class SilverStore {
   /** The batch of the last `apply` is committed. */
   committed(): void {
     this.#profiles.confirm();
+    this.#timelines.confirm();
   }
 
   #reader(tx: SinkTx): SilverReader {
     const reader = silverReader(tx, this.#read);
-    return { ...reader, profiles: (memberIds) => this.#profiles.profiles(memberIds, (ids) => reader.profiles(ids)) };
+    return {
+      ...reader,
+      profiles: (memberIds) => this.#profiles.profiles(memberIds, (ids) => reader.profiles(ids)),
+      calls: (ranges) => this.#timelines.calls(ranges, (unknown) => reader.calls(unknown)),
+      events: (ranges) => this.#timelines.events(ranges, (unknown) => reader.events(unknown)),
+    };
   }
 
   /** Tables in one order everywhere, so that two processes at the same identities cannot deadlock. */

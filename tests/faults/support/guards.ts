@@ -376,14 +376,14 @@ export const guards: readonly GuardOff[] = [
     notice: 'history: records are not in bronze, others twice; or Postgres cannot read the COPY',
   },
   {
-    guard: 'profiles are forgotten when somebody else has written to their shard',
+    guard: 'what is remembered of a shard is forgotten when somebody else has written to it',
     keeps: 'law 5: facts do not depend on who decides them',
-    off: 'profiles are kept whatever version the shard has',
+    off: 'it is kept whatever version the shard has',
     edits: {
       'silver-joiner': [
         {
-          file: 'services/silver-joiner/src/profile-cache.ts',
-          right: 'known !== undefined && known.version === stateVersion',
+          file: 'services/silver-joiner/src/shard-memory.ts',
+          right: 'known !== undefined && known.version === row.stateVersion',
           wrong: 'known !== undefined',
         },
       ],

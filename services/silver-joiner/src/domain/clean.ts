@@ -23,7 +23,8 @@ export interface CleanContext {
 }
 
 const ID_BYTES_MAX = 200;
-const CLOCK_SKEW_MS = 5 * 60_000;
+/** How far an event may lie ahead of when it was sent, and that ahead of when Kafka got it. */
+export const CLOCK_SKEW_MS = 5 * 60_000;
 const OLD_MS = 30 * 86_400_000;
 const LATE_MS = 3_600_000;
 const EARLIEST = Date.UTC(2000, 0, 1);
