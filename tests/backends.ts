@@ -33,7 +33,7 @@ process.exitCode = red.length === 0 ? 0 : 1;
 async function onServersOfTheEnvironment(): Promise<boolean> {
   const dataDir = mkdtempSync(join(tmpdir(), 'leakage-env-'));
   try {
-    const stack = await startLocalStack({ dataDir, shortLived: true });
+    const stack = await startLocalStack({ dataDir });
     try {
       return run({ TEST_BACKEND: 'env', KAFKA_BROKERS: stack.brokers, DATABASE_URL: stack.databaseUrl });
     } finally {

@@ -24,8 +24,6 @@ export interface LocalStackOptions {
   readonly databaseUrl?: string | undefined;
   /** Forgets the data of an earlier start first. */
   readonly empty?: boolean;
-  /** For tests: starts sooner and is slower afterwards. */
-  readonly shortLived?: boolean;
   /** For tests of what somebody's own servers may demand. */
   readonly kafkaExtras?: KafkaExtras;
   readonly postgresExtras?: PostgresExtras;

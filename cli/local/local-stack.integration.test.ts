@@ -41,7 +41,7 @@ function newFolder(): string {
 
 async function start(dataDir: string, given: { brokers?: string; databaseUrl?: string } = {}) {
   const said: string[] = [];
-  const stack = await startLocalStack({ dataDir, ...given, shortLived: true, say: (line) => said.push(line) });
+  const stack = await startLocalStack({ dataDir, ...given, say: (line) => said.push(line) });
   stacks.push(stack);
   return { stack, said };
 }

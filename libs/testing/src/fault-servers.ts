@@ -52,7 +52,7 @@ export async function startFaultServers(): Promise<FaultServers> {
 }
 
 type Start = (o: { dataDir: string; empty: boolean }) => Promise<LocalStack>;
-const startKafka: Start = (o) => startLocalStack({ ...o, databaseUrl: 'postgres://not-here', shortLived: true });
+const startKafka: Start = (o) => startLocalStack({ ...o, databaseUrl: 'postgres://not-here' });
 const startPostgres: Start = (o) => startLocalStack({ ...o, brokers: 'not-here:9092' });
 
 /** Fixed places, so that the next run finds and stops what a killed one left behind. */

@@ -52,7 +52,7 @@ async function startHere(given: Given): Promise<OwnServers> {
 async function startForTests(given: Given): Promise<LocalStack> {
   for (let n = 1; ; n++) {
     try {
-      return await startLocalStack({ ...given, shortLived: true, dataDir: join(dataDirectory(), 'tests', String(n)) });
+      return await startLocalStack({ ...given, dataDir: join(dataDirectory(), 'tests', String(n)) });
     } catch (error) {
       if (!(error instanceof Problem && error.reason === 'in-use') || n === foldersAtOnce) throw error;
     }

@@ -75,7 +75,6 @@ export async function startSecuredKafka(o: SecuredKafkaOptions): Promise<Secured
       dataDir: placeOf('kafka', n),
       databaseUrl: 'postgres://not-here',
       empty: true,
-      shortLived: true,
       kafkaExtras,
     }),
   );

@@ -37,7 +37,10 @@ export interface SilverReader {
   attributed(keys: readonly JourneyKey[]): Promise<readonly CallFact[]>;
 }
 
+const NOTHING: readonly never[] = [];
+
 function byMember<T>(rows: readonly T[], memberOf: (row: T) => string): (memberId: string) => readonly T[] {
+  if (rows.length === 0) return () => NOTHING;
   const groups = new Map<string, T[]>();
   for (const row of rows) {
     const memberId = memberOf(row);
@@ -45,21 +48,29 @@ function byMember<T>(rows: readonly T[], memberOf: (row: T) => string): (memberI
     if (group === undefined) groups.set(memberId, [row]);
     else group.push(row);
   }
-  return (memberId) => groups.get(memberId) ?? [];
+  return (memberId) => groups.get(memberId) ?? NOTHING;
 }
 
 const ofMember = (row: { readonly member_id: string }): string => row.member_id;
 
-/** A query for nothing costs a round trip. */
-async function ask<K, R>(needs: readonly K[], query: (needs: readonly K[]) => Promise<readonly R[]>) {
-  return needs.length === 0 ? [] : await query(needs);
+/** What all members need, in one query; for nothing it would cost a round trip. */
+async function ask<N, K, R>(
+  all: readonly N[],
+  of: (needs: N) => readonly K[],
+  query: (needs: readonly K[]) => Promise<readonly R[]>,
+): Promise<readonly R[]> {
+  const needed: K[] = [];
+  for (const needs of all) for (const need of of(needs)) needed.push(need);
+  return needed.length === 0 ? NOTHING : await query(needed);
 }
 
 async function openPlans(reader: SilverReader, merged: MergedChanges): Promise<MemberPlan[]> {
   const members = splitByMember(merged);
-  const versions = byMember(await ask([...members.keys()], (ids) => reader.profiles(ids)), ofMember);
-  return [...members.values()].map((changes) => {
-    const ascending = versions(changes.memberId).toSorted((a, b) => (a.valid_from < b.valid_from ? -1 : 1));
+  if (members.size === 0) return [];
+  const versions = byMember(await reader.profiles([...members.keys()]), ofMember);
+  return Array.from(members.values(), (changes) => {
+    const ofOne = versions(changes.memberId);
+    const ascending = ofOne.length > 1 ? ofOne.toSorted((a, b) => (a.valid_from < b.valid_from ? -1 : 1)) : ofOne;
     return openPlan(changes, ascending);
   });
 }
@@ -77,28 +88,32 @@ export async function decide(reader: SilverReader, merged: MergedChanges, book: 
   const first = plans.map((plan) => firstNeeds(plan, book));
   const calls = byMember(
     await ask(
-      first.flatMap((needs) => needs.calls),
+      first,
+      (needs) => needs.calls,
       (ranges) => reader.calls(ranges),
     ),
     (row) => row.call.member_id,
   );
   const replaced = byMember(
     await ask(
-      first.flatMap((needs) => needs.replacedCalls),
+      first,
+      (needs) => needs.replacedCalls,
       (ids) => reader.facts(ids),
     ),
     ofMember,
   );
   const keyed = byMember(
     await ask(
-      first.flatMap((needs) => needs.outcomes),
+      first,
+      (needs) => needs.outcomes,
       (keys) => reader.outcomes(keys),
     ),
     ofMember,
   );
   const between = byMember(
     await ask(
-      first.flatMap((needs) => needs.outcomesBetween),
+      first,
+      (needs) => needs.outcomesBetween,
       (ranges) => reader.outcomesBetween(ranges),
     ),
     ofMember,
@@ -114,7 +129,8 @@ export async function decide(reader: SilverReader, merged: MergedChanges, book: 
 
   const events = byMember(
     await ask(
-      plans.flatMap((plan) => eventRanges(plan, book)),
+      plans,
+      (plan) => eventRanges(plan, book),
       (ranges) => reader.events(ranges),
     ),
     ofMember,
@@ -124,14 +140,16 @@ export async function decide(reader: SilverReader, merged: MergedChanges, book: 
   const leaks = plans.map(leakNeeds);
   const attributed = byMember(
     await ask(
-      leaks.flatMap((needs) => needs.attributed),
+      leaks,
+      (needs) => needs.attributed,
       (keys) => reader.attributed(keys),
     ),
     ofMember,
   );
   const others = byMember(
     await ask(
-      leaks.flatMap((needs) => needs.outcomes),
+      leaks,
+      (needs) => needs.outcomes,
       (keys) => reader.outcomes(keys),
     ),
     ofMember,

@@ -1,4 +1,4 @@
-import { instantParameter, type Queryable } from '@leakage/postgres';
+import { instantArray, int4Array, type Queryable, textArray } from '@leakage/postgres';
 import type { SilverReader } from './decide.ts';
 import type { StoredCall } from './domain/plan.ts';
 import { epochDay } from './domain/time.ts';
@@ -49,13 +49,13 @@ export function readerStatements(schema: string): ReaderStatements {
   return {
     profiles: `
 select member_id, valid_from, plan_type, segment, language_preference
-  from ${schema}.member_profile where member_id = any ($1)`,
+  from ${schema}.member_profile where member_id = any ((select $1::text[])::text[])`,
     calls: `
 select c.call_id, c.member_id, c.call_timestamp, c.ivr_path, c.handle_time_seconds, c.call_reason, c.sentiment_e4, ${factColumns}
   from ${RANGES}
   join ${schema}.call c on c.member_id = r.member_id and c.call_timestamp between r.lo and r.hi and not c.deleted
   left join ${schema}.call_fact f on f.call_id = c.call_id and f.member_id = c.member_id`,
-    facts: `select ${facts} from ${schema}.call_fact f where f.call_id = any ($1)`,
+    facts: `select ${facts} from ${schema}.call_fact f where f.call_id = any ($1::text[])`,
     outcomes: `
 select ${outcomes} from ${KEYS}
   join ${schema}.journey_outcome o
@@ -80,9 +80,9 @@ select ${facts} from ${KEYS}
 
 function rangeParameters(ranges: readonly MemberRange[]): unknown[] {
   return [
-    ranges.map((range) => range.member_id),
-    ranges.map((range) => instantParameter(range.from)),
-    ranges.map((range) => instantParameter(range.to)),
+    textArray(ranges.map((range) => range.member_id)),
+    instantArray(ranges.map((range) => range.from)),
+    instantArray(ranges.map((range) => range.to)),
   ];
 }
 
@@ -96,11 +96,15 @@ function dailyParameters(ranges: readonly MemberRange[]): unknown[] {
       days.push(day);
     }
   }
-  return [...rangeParameters(daily), days];
+  return [...rangeParameters(daily), int4Array(days)];
 }
 
 function keyParameters(keys: readonly JourneyKey[]): unknown[] {
-  return [keys.map((key) => key.member_id), keys.map((key) => key.session_id), keys.map((key) => key.journey_type)];
+  return [
+    textArray(keys.map((key) => key.member_id)),
+    textArray(keys.map((key) => key.session_id)),
+    textArray(keys.map((key) => key.journey_type)),
+  ];
 }
 
 type FlatCall = LiveCall & { readonly [K in keyof CallFact as `f_${K}`]: CallFact[K] | null };
@@ -116,9 +120,9 @@ function storedCall(row: FlatCall): StoredCall {
 export function silverReader(tx: Queryable, sql: ReaderStatements): SilverReader {
   const read = async <R>(text: string, values: unknown[]): Promise<R[]> => (await tx.query<R>(text, values)).rows;
   return {
-    profiles: (memberIds) => read<ProfileVersion>(sql.profiles, [memberIds]),
+    profiles: (memberIds) => read<ProfileVersion>(sql.profiles, [textArray(memberIds)]),
     calls: async (ranges) => (await read<FlatCall>(sql.calls, rangeParameters(ranges))).map(storedCall),
-    facts: (callIds) => read<CallFact>(sql.facts, [callIds]),
+    facts: (callIds) => read<CallFact>(sql.facts, [textArray(callIds)]),
     outcomes: (keys) => read<JourneyOutcome>(sql.outcomes, keyParameters(keys)),
     outcomesBetween: (ranges) => read<JourneyOutcome>(sql.outcomesBetween, rangeParameters(ranges)),
     events: (ranges) => read<DecisiveEvent>(sql.events, dailyParameters(ranges)),

@@ -39,10 +39,10 @@ export function splitByMember(merged: MergedChanges): Map<string, MemberChanges>
     return changes;
   };
   for (const { before, after } of merged.journeys) {
-    for (const change of byMember(decisive(before), decisive(after))) of(change.member_id).events.push(change);
+    forEachMember(decisive(before), decisive(after), (memberId, change) => of(memberId).events.push(change));
   }
   for (const { before, after } of merged.calls) {
-    for (const change of byMember(live(before), live(after))) of(change.member_id).calls.push(change);
+    forEachMember(live(before), live(after), (memberId, change) => of(memberId).calls.push(change));
   }
   for (const change of merged.profiles) {
     const version = change.after ?? change.before;
@@ -51,14 +51,15 @@ export function splitByMember(merged: MergedChanges): Map<string, MemberChanges>
   return members;
 }
 
-function byMember<T extends { member_id: string }>(
+function forEachMember<T extends { member_id: string }>(
   before: T | null,
   after: T | null,
-): (Change<T> & { member_id: string })[] {
-  if (before === null) return after === null ? [] : [{ member_id: after.member_id, before, after }];
-  if (after === null || after.member_id === before.member_id) return [{ member_id: before.member_id, before, after }];
-  return [
-    { member_id: before.member_id, before, after: null },
-    { member_id: after.member_id, before: null, after },
-  ];
+  take: (memberId: string, change: Change<T>) => void,
+): void {
+  if (before !== null && after !== null && before.member_id === after.member_id) {
+    take(after.member_id, { before, after });
+    return;
+  }
+  if (before !== null) take(before.member_id, { before, after: null });
+  if (after !== null) take(after.member_id, { before: null, after });
 }

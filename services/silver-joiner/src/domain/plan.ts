@@ -63,7 +63,12 @@ interface DirtyCall {
 const keyOf = (key: JourneyKey): string => `${key.session_id}\u0000${key.journey_type}`;
 
 function versionsOf<T>(changes: readonly Change<T>[]): T[] {
-  return changes.flatMap(({ before, after }) => [before, after].filter((version) => version !== null));
+  const versions: T[] = [];
+  for (const { before, after } of changes) {
+    if (before !== null) versions.push(before);
+    if (after !== null) versions.push(after);
+  }
+  return versions;
 }
 
 const ascending = (instants: number[]): number[] => instants.sort((a, b) => a - b);
@@ -72,12 +77,8 @@ const contains = (interval: Interval, instant: number): boolean => instant >= in
 
 /** `versions`: all profile versions of the member, ascending by `valid_from`. */
 export function openPlan(changes: MemberChanges, versions: readonly ProfileVersion[]): MemberPlan {
-  const eventJourneys = new Map(
-    versionsOf(changes.events).map(({ member_id, session_id, journey_type }) => {
-      const key = { member_id, session_id, journey_type };
-      return [keyOf(key), key];
-    }),
-  );
+  const eventJourneys = new Map<string, JourneyKey>();
+  for (const event of versionsOf(changes.events)) eventJourneys.set(keyOf(event), event);
   return {
     changes,
     versions,
@@ -145,6 +146,7 @@ export function findDirty(
   for (const outcome of loaded.outcomes)
     outcomes.set(keyOf(outcome), { key: outcome, before: outcome, after: outcome });
   for (const fact of loaded.replaced) facts.set(fact.call_id, { before: fact, after: null });
+  if (loaded.calls.length === 0) return;
 
   const eventTimes = ascending(versionsOf(changes.events).map((event) => event.timestamp));
   const callTimes = ascending(versionsOf(changes.calls).map((call) => call.call_timestamp));
@@ -178,6 +180,7 @@ export function eventRanges(plan: MemberPlan, { windowMs }: RuleBook): MemberRan
     const at = call.call_timestamp;
     if (attribution) ranges.push({ member_id, from: at - 2 * windowMs, to: at + windowMs });
   }
+  if (plan.changes.events.length === 0) return mergeRanges(ranges);
   // A journey's events lie between its first and last stored ones, and at the instants that changed.
   const journeys = new Map<string, { member_id: string; from: number; to: number }>();
   for (const event of versionsOf(plan.changes.events)) {
@@ -205,7 +208,7 @@ function leakJourney(fact: CallFact | null): JourneyKey | null {
 
 /** Decides dirty calls anew, but for `is_primary`, and notes the journeys that gain or lose a call. */
 export function judge(plan: MemberPlan, events: readonly DecisiveEvent[], book: RuleBook): void {
-  plan.events = events.toSorted(compareDecisive);
+  plan.events = events.length > 1 ? events.toSorted(compareDecisive) : events;
   for (const dirty of plan.dirty) {
     plan.facts.set(dirty.call.call_id, { before: dirty.fact, after: decideCall(plan, dirty, book) });
   }
@@ -279,11 +282,16 @@ export interface LeakNeeds {
   readonly outcomes: readonly JourneyKey[];
 }
 
+const NO_LEAKS: LeakNeeds = { attributed: [], outcomes: [] };
+
 export function leakNeeds(plan: MemberPlan): LeakNeeds {
+  if (plan.leakJourneys.size === 0) return NO_LEAKS;
   const attributed = [...plan.leakJourneys.values()];
   const known = (key: JourneyKey) => plan.outcomes.has(keyOf(key)) || plan.eventJourneys.has(keyOf(key));
   return { attributed, outcomes: attributed.filter((key) => !known(key)) };
 }
+
+const NO_CALLS: ReadonlyMap<string, number> = new Map();
 
 /** What becomes of one member: every row that was looked at, before and after; many of them equal. */
 export interface Settled {
@@ -305,8 +313,10 @@ export function settle(
     plan.outcomes.set(keyOf(outcome), { key: outcome, before: outcome, after: outcome });
   }
   const leakCounts = settlePrimaries(plan);
-  for (const [id, key] of [...plan.eventJourneys, ...plan.leakJourneys]) {
-    if (!plan.outcomes.has(id)) plan.outcomes.set(id, { key, before: null, after: null });
+  for (const journeys of [plan.eventJourneys, plan.leakJourneys]) {
+    for (const [id, key] of journeys) {
+      if (!plan.outcomes.has(id)) plan.outcomes.set(id, { key, before: null, after: null });
+    }
   }
   const events = Map.groupBy(plan.events, keyOf);
   for (const [id, entry] of plan.outcomes) {
@@ -318,7 +328,8 @@ export function settle(
 }
 
 /** The earliest call of a journey is its primary one. Returns the number of calls of each journey touched. */
-function settlePrimaries(plan: MemberPlan): Map<string, number> {
+function settlePrimaries(plan: MemberPlan): ReadonlyMap<string, number> {
+  if (plan.leakJourneys.size === 0) return NO_CALLS;
   const groups = new Map<string, { before: CallFact | null; after: CallFact | null }[]>();
   for (const id of plan.leakJourneys.keys()) groups.set(id, []);
   for (const entry of plan.facts.values()) {

@@ -32,6 +32,7 @@ export function anyWithin(ordered: readonly number[], from: number, to: number):
 
 /** The same instants in as few ranges as possible, so that no row is loaded twice. All of one member. */
 export function mergeRanges(ranges: readonly MemberRange[]): MemberRange[] {
+  if (ranges.length < 2) return ranges.slice();
   const sorted = ranges.toSorted((a, b) => (a.from < b.from ? -1 : a.from > b.from ? 1 : 0));
   const merged: { member_id: string; from: number; to: number }[] = [];
   for (const range of sorted) {

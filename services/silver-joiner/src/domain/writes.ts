@@ -77,7 +77,8 @@ export interface Writes {
 }
 
 function differs<T extends object>(a: T | null, b: T | null, columns: readonly (keyof T)[]): boolean {
-  if (a === null || b === null) return a !== b;
+  if (a === b) return false;
+  if (a === null || b === null) return true;
   return columns.some((column) => a[column] !== b[column]);
 }
 
