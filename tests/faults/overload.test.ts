@@ -133,7 +133,8 @@ test('five times more than the joiner takes: lag grows, memory does not, and eve
     expect(seen.recordsMax[name], `${name} buffers records`).toBeLessThanOrEqual(bufferedRecordsMax);
   }
   // The joiner's buffers were full, and what did not fit was waiting in Kafka.
-  expect(seen.bytesMax['silver-joiner']).toBeGreaterThan(consumerLimits.bufferBytes * 0.9);
+  // Half of the bytes are shared out among the partitions, and not all of these are busy.
+  expect(seen.bytesMax['silver-joiner']).toBeGreaterThan(consumerLimits.bufferBytes * 0.45);
   for (const { name, maxBytes, flat, sentence } of reports) {
     expect(maxBytes, name).toBeLessThan(residentBytesMax);
     // Within seconds a process is still warming up: that memory does not go on growing shows in a minute.

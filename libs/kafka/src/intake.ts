@@ -1,6 +1,6 @@
 import { Bell } from './bell.ts';
 import type { Delivery } from './delivery.ts';
-import { fairShares } from './fair-shares.ts';
+import { oldestFirst } from './oldest-first.ts';
 import { PartitionBuffer } from './partition-buffer.ts';
 import { afterWitness, type StartingPoint, type Witness } from './positions.ts';
 import type { ConsumerLimits, PartitionChunk } from './types.ts';
@@ -134,9 +134,12 @@ export class Intake {
     return 'admitted';
   }
 
+  /** Half of the bytes are anybody's, half are shared out: a partition that is ahead of the others must not keep them out. */
   hasRoom(topic: string, partition: number): boolean {
-    const records = this.lane(topic, partition)?.reading?.buffer.records ?? 0;
-    return records < this.#limits.bufferRecordsPerPartition && this.bytes < this.#limits.bufferBytes;
+    const buffer = this.lane(topic, partition)?.reading?.buffer;
+    if ((buffer?.records ?? 0) >= this.#limits.bufferRecordsPerPartition) return false;
+    const half = this.#limits.bufferBytes / 2;
+    return (buffer?.bytes ?? 0) < half / this.#lanes.size || this.bytes < half;
   }
 
   get records(): number {
@@ -163,17 +166,16 @@ export class Intake {
     );
   }
 
-  /** Whatever has arrived on all partitions, fairly, up to the limits of one batch; null when nothing has. */
+  /** Whatever has arrived on all partitions, the oldest first, up to the limits of one batch; null when nothing has. */
   take(): TakenBatch | null {
     const readings = this.lanes.flatMap(({ reading }) => (reading?.buffer.pending ? [reading] : []));
     if (readings.length === 0) return null;
     const { maxBatchRecords, maxBatchBytes } = this.#limits;
     const first = this.#turn++ % readings.length;
     const turn = [...readings.slice(first), ...readings.slice(0, first)];
-    const shares = fairShares(
-      turn.map(({ buffer }) => buffer.records),
+    const shares = oldestFirst(
+      turn.map(({ buffer }) => buffer),
       maxBatchRecords,
-      0,
     );
     const chunks: PartitionChunk[] = [];
     let records = 0;

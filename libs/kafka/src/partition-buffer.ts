@@ -71,6 +71,17 @@ export class PartitionBuffer {
     return record === undefined ? 0 : recordBytes(record);
   }
 
+  /** When Kafka got the record that `ahead` others are before. */
+  timestampAt(ahead: number): number {
+    let left = ahead;
+    for (const { cursor, records } of this.#segments) {
+      const record = records[cursor + left];
+      if (record !== undefined) return record.timestampMs;
+      left -= records.length - cursor;
+    }
+    return Number.POSITIVE_INFINITY;
+  }
+
   /** Records, or holes only, that nobody has taken. */
   get pending(): boolean {
     return this.#end > this.#start;
