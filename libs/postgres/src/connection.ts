@@ -85,6 +85,9 @@ export class Connection implements Queryable {
     client.on('error', this.#onError);
   }
 
+  /** Names of statements that the server has prepared, by text: as many as there are statements in the code. */
+  readonly #prepared = new Map<string, string>();
+
   #onError = (error: Error): void => {
     this.#lost ??= error;
   };
@@ -99,8 +102,25 @@ export class Connection implements Queryable {
   }
 
   async query<R>(text: string, values?: readonly unknown[]): Promise<QueryAnswer<R>> {
+    return await this.#answer(text, values);
+  }
+
+  /** The same for a statement that comes again and again: the server parses and plans it once for each connection. */
+  async prepared<R>(text: string, values: readonly unknown[]): Promise<QueryAnswer<R>> {
+    let name = this.#prepared.get(text);
+    if (name === undefined) {
+      name = `s${this.#prepared.size + 1}`;
+      this.#prepared.set(text, name);
+    }
+    return await this.#answer({ name, text }, values);
+  }
+
+  async #answer<R>(
+    statement: string | { readonly name: string; readonly text: string },
+    values: readonly unknown[] | undefined,
+  ): Promise<QueryAnswer<R>> {
     try {
-      const answer = await this.#client.query(text, values as unknown[] | undefined);
+      const answer = await this.#client.query(statement, values as unknown[] | undefined);
       // Several statements in one text answer with several results: the last one counts.
       const last = Array.isArray(answer) ? (answer.at(-1) as typeof answer) : answer;
       return { rows: last.rows as R[], rowCount: last.rowCount ?? 0, command: last.command };

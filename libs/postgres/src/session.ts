@@ -113,7 +113,8 @@ export class Session implements Part {
 function sinkTx(connection: Connection): SinkTx {
   return {
     connection,
-    query: (text, values) => connection.query(text, values),
+    // Statements of a sink are constants with parameters: no others are remembered.
+    query: (text, values) => (values === undefined ? connection.query(text) : connection.prepared(text, values)),
     async copy(table, columns, data) {
       const [rows = 0] = await connection.copy([{ table, columns, data }]);
       return rows;

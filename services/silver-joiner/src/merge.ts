@@ -192,7 +192,7 @@ async function mergeStaged<R extends Version, K extends keyof R & string>(
   merged: Merged<R>,
 ): Promise<Map<string, StoredJson>> {
   const { table, statements, staged } = o;
-  const { rows } = await tx.query<WrittenOfPartition>(statements.merge);
+  const { rows } = await tx.query<WrittenOfPartition>(statements.merge, []);
   const written = new Map(rows.map((row) => [`${row.topic}/${row.partition}`, new Set(row.offsets)]));
   const isWritten = ({ topic, partition, offset }: Arrival<R>): boolean =>
     written.get(`${topic}/${partition}`)?.has(offset) ?? false;

@@ -76,8 +76,8 @@ export async function removeFacts(tx: Queryable, sql: WriterStatements, writes: 
 
 /** The staged rows take their places. */
 export async function mergeChanged(tx: Queryable, sql: WriterStatements, writes: Writes): Promise<void> {
-  if (writes.changedFacts.length > 0) await tx.query(sql.changedFacts);
-  if (writes.changedOutcomes.length > 0) await tx.query(sql.changedOutcomes);
+  if (writes.changedFacts.length > 0) await tx.query(sql.changedFacts, []);
+  if (writes.changedOutcomes.length > 0) await tx.query(sql.changedOutcomes, []);
 }
 
 /**
