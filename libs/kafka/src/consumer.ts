@@ -144,7 +144,6 @@ class StageConsumer<P> implements KafkaConsumer {
       rebalanceTimeout: limits.rebalanceTimeoutMs,
       heartbeatInterval: limits.heartbeatMs,
       metadataMaxAge: limits.metadataMs,
-      minBytes: limits.fetchMinBytes,
       maxWaitTimeInMs: limits.fetchWaitMs,
       maxBytes: limits.fetchBytes,
       // kafkajs asks for partitions in a fixed order: were one fetch too small for all, the last ones would starve.

@@ -22,9 +22,7 @@ export const consumerLimits: ConsumerLimits = {
   heartbeatMs: 3_000,
   // How late partitions that were added to a topic are noticed.
   metadataMs: 30_000,
-  // A fetch costs the same for one record as for a hundred, in the broker and here: it waits for some, but not for long.
-  fetchMinBytes: 32 * 1024,
-  fetchWaitMs: 25,
+  fetchWaitMs: 250,
   fetchBytes: 8 * 1024 * 1024,
   // With less, one fetch does not last for one transaction (measured: 256 KB gives less than half the rate of 1 MB).
   fetchBytesPerPartition: 1024 * 1024,

@@ -118,8 +118,6 @@ export interface ConsumerLimits {
   readonly heartbeatMs: number;
   /** How old the client's knowledge of topics and leaders may be; partitions that were added are noticed after it. */
   readonly metadataMs: number;
-  /** A fetch is answered when there is so much, or after `fetchWaitMs`. */
-  readonly fetchMinBytes: number;
   readonly fetchWaitMs: number;
   readonly fetchBytes: number;
   readonly fetchBytesPerPartition: number;
