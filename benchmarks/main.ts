@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { api } from './api.ts';
 import { freshness } from './freshness.ts';
+import { growth } from './growth.ts';
 import { profile } from './profile.ts';
 import { recovery } from './recovery.ts';
 import { replay } from './replay.ts';
@@ -18,6 +19,10 @@ const benchmarks: Readonly<Record<string, { readonly help: string; run(o: BenchO
   profile: { help: 'a replay under profilers: what takes the time, by statement and by function', run: profile },
   'scale-out': { help: 'the same replay with one, two and four joiners', run: scaleOut },
   sustained: { help: '30,000 records a second: does the lag stay flat', run: sustained },
+  growth: {
+    help: 'what records cost on top of --events stored ones, and of thirty times as many; takes an hour',
+    run: growth,
+  },
   freshness: {
     help: 'from produced to readable through the api, at 1,000 and 10,000 records a second',
     run: freshness,

@@ -9,9 +9,10 @@ export function addressOf(api: ServiceProcess): string {
   return address;
 }
 
-const pollMs = 2;
+/** Asking more often would take from the pipeline the cores that it is measured on; the wait counts as lateness. */
+const pollMs = 10;
 
-/** Asks the api, over and over, how many probes it shows; notes when it first showed the nth. Epoch milliseconds. */
+/** Asks the api, a hundred times a second, how many probes it shows; notes when it first showed the nth. Epoch milliseconds. */
 export class ProbeReader {
   readonly readAt: number[] = [];
   readonly #url: string;

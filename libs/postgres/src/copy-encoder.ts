@@ -43,7 +43,6 @@ export class CopyEncoder {
   #rows = 0;
   #bytes = 0;
   #finished = true;
-  #ends: number[] = [];
 
   constructor(types: readonly CopyType[]) {
     this.#writers = types.map((type) => this.#writer(type));
@@ -56,11 +55,6 @@ export class CopyEncoder {
   /** Bytes of the rows so far. */
   get bytes(): number {
     return this.#finished ? 0 : this.#bytes + this.#pos;
-  }
-
-  /** The byte behind each row, counted from the beginning of the data. Of the rows since the last `finish`, and still after it. */
-  get rowEnds(): readonly number[] {
-    return this.#ends;
   }
 
   row(values: readonly unknown[]): void {
@@ -87,7 +81,6 @@ export class CopyEncoder {
       throw error;
     }
     this.#rows += 1;
-    this.#ends.push(this.#bytes + this.#pos);
   }
 
   /** All rows since the last `finish`, with COPY's header and trailer. */
@@ -109,7 +102,6 @@ export class CopyEncoder {
     this.#finished = false;
     this.#rows = 0;
     this.#bytes = 0;
-    this.#ends = [];
     this.#full = [];
     this.#used = 0;
     this.#buf = this.#take(CHUNK_BYTES);

@@ -3,7 +3,6 @@ export { instantArray, int4Array, textArray } from './array-parameters.ts';
 export type { Connection, Guards, QueryAnswer, Queryable } from './connection.ts';
 export { CopyEncoder, type CopyType } from './copy-encoder.ts';
 export type { CopySource } from './copy-in.ts';
-export { withoutRows } from './copy-rows.ts';
 export {
   CommitUnknownError,
   isTransient,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Queryable, textArray } from '@leakage/postgres';
+import type { Queryable } from '@leakage/postgres';
 import type { Outcome, Reduced } from './domain/reduce.ts';
 import type { Change } from './domain/types.ts';
 import type { Arrival, SourceTable, Version } from './sources.ts';
@@ -50,7 +50,6 @@ interface WrittenOfPartition {
 
 /** The statements for one source, made once. */
 export interface MergeStatements {
-  readonly stored: string;
   readonly merge: string;
   readonly classify: string;
 }
@@ -70,8 +69,6 @@ export function mergeStatements<R extends Version, K extends keyof R & string>(
     .map((name) => `${quoted(name)} = excluded.${quoted(name)}`);
   const [first] = table.key;
   return {
-    // The array comes from a sub-select, because the planner would look at every element of one that it sees.
-    stored: `select ${list(keys)} from ${target} where ${quoted(first ?? '')} = any ((select $1::text[])::text[])`,
     // In key order, so that two processes that meet on an identity wait for each other and never deadlock. A row gives
     // way to a higher revision, or to a greater content of the same one: the order of arrival cannot show (law 5).
     merge: `
@@ -95,22 +92,6 @@ select ${keys.map((name) => `s.${quoted(name)}`).join(', ')},
  cross join lateral (select ${table.contentSql('t')} = ${table.contentSql('s')} as same) c
  where s.${first} = any ($1)`,
   };
-}
-
-/** Which of the winners, by their numbers, silver holds a version of. */
-export async function storedWinners<R extends Version, K extends keyof R & string>(
-  tx: Queryable,
-  { table, statements }: { readonly table: SourceTable<R, K>; readonly statements: MergeStatements },
-  winners: readonly Arrival<R>[],
-): Promise<number[]> {
-  const [first] = table.key;
-  if (winners.length === 0 || first === undefined) return [];
-  const { rows } = await tx.query<Pick<R, K>>(statements.stored, [
-    textArray(winners.map(({ row }) => String(row[first]))),
-  ]);
-  if (rows.length === 0) return [];
-  const stored = new Set(rows.map((row) => table.identity(row)));
-  return winners.flatMap(({ identity }, nr) => (stored.has(identity) ? [nr] : []));
 }
 
 function hashContent(names: readonly string[], values: readonly (string | null)[]) {
@@ -137,10 +118,11 @@ function rivalStored<R extends Version>(table: SourceTable<R>, identity: string,
   };
 }
 
-/** The winners of one source, and which of them are staged: all others went straight into their table, and were new. */
-export interface Lanes<R extends Version> {
+interface MergeOptions<R extends Version, K extends keyof R & string> {
+  readonly table: SourceTable<R, K>;
+  readonly statements: MergeStatements;
+  /** Its winners are staged. */
   readonly reduced: Reduced<Arrival<R>>;
-  readonly staged: ReadonlySet<Arrival<R>>;
 }
 
 /**
@@ -149,9 +131,9 @@ export interface Lanes<R extends Version> {
  */
 export async function mergeSource<R extends Version, K extends keyof R & string>(
   tx: Queryable,
-  o: { readonly table: SourceTable<R, K>; readonly statements: MergeStatements } & Lanes<R>,
+  o: MergeOptions<R, K>,
 ): Promise<Merged<R>> {
-  const { table, reduced, staged } = o;
+  const { table, reduced } = o;
   const merged: Merged<R> = {
     changes: [],
     refused: new Map(),
@@ -160,7 +142,7 @@ export async function mergeSource<R extends Version, K extends keyof R & string>
     raised: [],
     shards: new Set(),
   };
-  const replaced = staged.size === 0 ? new Map<string, StoredJson>() : await mergeStaged(tx, o, merged);
+  const replaced = reduced.winners.size === 0 ? new Map<string, StoredJson>() : await mergeStaged(tx, o, merged);
   for (const [identity, winner] of reduced.winners) {
     if (merged.refused.has(identity)) continue;
     const stored = replaced.get(identity);
@@ -188,15 +170,15 @@ export async function mergeSource<R extends Version, K extends keyof R & string>
 /** Merges, and notes what became of those that were refused. Returns the stored rows that gave way, by identity. */
 async function mergeStaged<R extends Version, K extends keyof R & string>(
   tx: Queryable,
-  o: { readonly table: SourceTable<R, K>; readonly statements: MergeStatements } & Lanes<R>,
+  o: MergeOptions<R, K>,
   merged: Merged<R>,
 ): Promise<Map<string, StoredJson>> {
-  const { table, statements, staged } = o;
+  const { table, statements, reduced } = o;
   const { rows } = await tx.query<WrittenOfPartition>(statements.merge, []);
   const written = new Map(rows.map((row) => [`${row.topic}/${row.partition}`, new Set(row.offsets)]));
   const isWritten = ({ topic, partition, offset }: Arrival<R>): boolean =>
     written.get(`${topic}/${partition}`)?.has(offset) ?? false;
-  const refused = [...staged].filter((winner) => !isWritten(winner));
+  const refused = [...reduced.winners.values()].filter((winner) => !isWritten(winner));
   if (refused.length > 0) await classify(tx, { ...o, refused }, merged);
   return new Map(rows.flatMap((row) => row.replaced.map((stored) => [table.identity(table.parse(stored)), stored])));
 }

@@ -6,7 +6,7 @@ import type { Reduced } from './domain/reduce.ts';
 import type { RuleBook } from './domain/rules.ts';
 import type { Call, JourneyEvent, Profile } from './domain/types.ts';
 import { FactCopies } from './fact-copies.ts';
-import type { Merged } from './merge.ts';
+import { type Merged, type MergeStatements, mergeSource, mergeStatements } from './merge.ts';
 import type { Lane, PreparedBatch } from './prepare.ts';
 import { ProfileCache } from './profile-cache.ts';
 import { type ReaderStatements, readerStatements, silverReader } from './silver-reader.ts';
@@ -19,7 +19,6 @@ import {
   writeConflicts,
   writerStatements,
 } from './silver-writer.ts';
-import { SourceStore, type Split } from './source-store.ts';
 import { type Arrival, CALLS, JOURNEYS, MEMBERS, type Version } from './sources.ts';
 import { TimelineCache } from './timeline-cache.ts';
 
@@ -36,7 +35,7 @@ export class UnlockedShardError extends Error {
   }
 }
 
-export type Step = 'lock' | 'look' | 'stage' | 'merge' | 'decide' | 'write' | 'settle';
+export type Step = 'stage' | 'lock' | 'merge' | 'decide' | 'write' | 'settle';
 
 /** What one batch did, for the metrics. */
 export interface Applied {
@@ -58,14 +57,6 @@ export interface ApplyOptions {
   readonly shards: readonly number[];
   /** Remove what every reader of the change log has read. */
   readonly trim: boolean;
-  /** Take nothing for new: after a unique key has said that something was not. */
-  readonly stageAll: boolean;
-}
-
-interface SplitBatch {
-  readonly journeys: Split<JourneyEvent>;
-  readonly calls: Split<Call>;
-  readonly members: Split<Profile>;
 }
 
 export interface SilverStoreOptions {
@@ -79,7 +70,11 @@ export interface SilverStoreOptions {
 /** Silver in Postgres. A batch is one transaction (law 1); every lock in it is a statement of its own. */
 export class SilverStore {
   readonly #options: SilverStoreOptions;
-  readonly #sources;
+  readonly #merge: {
+    readonly journeys: MergeStatements;
+    readonly calls: MergeStatements;
+    readonly members: MergeStatements;
+  };
   readonly #read: ReaderStatements;
   readonly #write: WriterStatements;
   readonly #copies: FactCopies;
@@ -89,10 +84,10 @@ export class SilverStore {
   constructor(options: SilverStoreOptions) {
     const { schema } = options;
     this.#options = options;
-    this.#sources = {
-      journeys: new SourceStore(schema, JOURNEYS),
-      calls: new SourceStore(schema, CALLS),
-      members: new SourceStore(schema, MEMBERS),
+    this.#merge = {
+      journeys: mergeStatements(schema, JOURNEYS),
+      calls: mergeStatements(schema, CALLS),
+      members: mergeStatements(schema, MEMBERS),
     };
     this.#read = readerStatements(`"${schema}"`);
     this.#write = writerStatements(`"${schema}"`);
@@ -102,9 +97,15 @@ export class SilverStore {
   }
 
   /** Must be called in a transaction, which is rolled back when this throws. It may be called again. */
-  async apply(tx: SinkTx, batch: PreparedBatch, { shards, trim, stageAll }: ApplyOptions): Promise<Applied> {
+  async apply(tx: SinkTx, batch: PreparedBatch, { shards, trim }: ApplyOptions): Promise<Applied> {
     const { generation, pipeline, book } = this.#options;
     const time = stepTimer();
+
+    // 0. Before any lock: nothing ends a client that stops inside a COPY.
+    const { encoder } = batch;
+    const records = [encoder.journeys, encoder.calls, encoder.members, encoder.quarantine].flatMap((one) => one.rows());
+    if (records.length > 0) await tx.copyAll(records);
+    time.end('stage');
 
     // 1, 2. Shards, then positions, each in order. A position that is not where it was expected ends everything here.
     const locked = shards.length === 0 ? [] : await lockShards(tx, generation, shards);
@@ -115,19 +116,8 @@ export class SilverStore {
     );
     time.end('lock');
 
-    // 3. The records: what silver does not know goes straight into its tables, what it knows is staged and merged. Then the
-    // rejected ones, and the contents in conflict.
-    const sources = this.#sources;
-    const [journeys, calls, members] = await Promise.all([
-      sources.journeys.split(tx, { reduced: batch.journeys, encoded: batch.encoder.journeys, stageAll }),
-      sources.calls.split(tx, { reduced: batch.calls, encoded: batch.encoder.calls, stageAll }),
-      sources.members.split(tx, { reduced: batch.members, encoded: batch.encoder.members, stageAll }),
-    ]);
-    time.end('look');
-    const records = [...journeys.copies, ...calls.copies, ...members.copies, ...batch.encoder.quarantine.rows()];
-    if (records.length > 0) await tx.copyAll(records);
-    time.end('stage');
-    const merged = await this.#mergeAll(tx, { journeys, calls, members }, new Set(shards));
+    // 3. The stored versions, the rejected records, the contents in conflict.
+    const merged = await this.#mergeAll(tx, batch, new Set(shards));
     if (batch.quarantined.length > 0) await tx.query(this.#write.quarantine);
     time.end('merge');
 
@@ -177,10 +167,14 @@ export class SilverStore {
   }
 
   /** Tables in one order everywhere, so that two processes at the same identities cannot deadlock. */
-  async #mergeAll(tx: SinkTx, split: SplitBatch, locked: ReadonlySet<number>): Promise<MergedBatch> {
-    const journeys = await this.#sources.journeys.merge(tx, split.journeys);
-    const calls = await this.#sources.calls.merge(tx, split.calls);
-    const profiles = await this.#sources.members.merge(tx, split.members);
+  async #mergeAll(tx: SinkTx, batch: PreparedBatch, locked: ReadonlySet<number>): Promise<MergedBatch> {
+    const journeys = await mergeSource(tx, {
+      table: JOURNEYS,
+      statements: this.#merge.journeys,
+      reduced: batch.journeys,
+    });
+    const calls = await mergeSource(tx, { table: CALLS, statements: this.#merge.calls, reduced: batch.calls });
+    const profiles = await mergeSource(tx, { table: MEMBERS, statements: this.#merge.members, reduced: batch.members });
     const missing = [...journeys.shards, ...calls.shards, ...profiles.shards].filter((shard) => !locked.has(shard));
     if (missing.length > 0) throw new UnlockedShardError(missing);
 

@@ -1,4 +1,4 @@
-import { CopyEncoder, type CopySource, type CopyType, withoutRows } from '@leakage/postgres';
+import { CopyEncoder, type CopySource, type CopyType } from '@leakage/postgres';
 import type { Source } from '@leakage/schemas';
 import { CALL_FACT_COLUMNS, OUTCOME_COLUMNS } from './domain/writes.ts';
 import { FACT_STAGE, factType, OUTCOME_STAGE } from './fact-copies.ts';
@@ -71,17 +71,17 @@ export const stagingTables: readonly string[] = [
   temporaryTable(OUTCOME_STAGE, typed(OUTCOME_COLUMNS)),
 ];
 
-/** Winners as rows of COPY. */
-export class TableEncoder<R extends Version> {
-  readonly columns: readonly string[];
+/** Winners as rows of COPY into their staging table. */
+class TableEncoder<R extends Version> {
+  readonly #columns: readonly string[];
   readonly #table: SourceTable<R>;
   readonly #encoder: CopyEncoder;
-  #data: readonly Buffer[] = [];
+  #rows: CopySource[] = [];
 
   constructor(table: SourceTable<R>) {
     this.#table = table;
     this.#encoder = new CopyEncoder([...table.columns, ...PROVENANCE].map(({ type }) => type));
-    this.columns = stageColumns(table);
+    this.#columns = stageColumns(table);
   }
 
   /** Takes the place of what was encoded before. */
@@ -92,13 +92,12 @@ export class TableEncoder<R extends Version> {
       values.push(shard, receivedAt, topic, partition, offset);
       this.#encoder.row(values);
     }
-    this.#data = this.#encoder.finish();
+    const { rows } = this.#encoder;
+    this.#rows = rows === 0 ? [] : [{ table: this.#table.stage, columns: this.#columns, data: this.#encoder.finish() }];
   }
 
-  /** What was encoded, for a table of these columns, without the rows of these numbers, which ascend. */
-  rows(table: string, without: readonly number[] = []): CopySource[] {
-    if (this.#encoder.rowEnds.length === without.length) return [];
-    return [{ table, columns: this.columns, data: withoutRows(this.#data, this.#encoder.rowEnds, without) }];
+  rows(): CopySource[] {
+    return this.#rows;
   }
 }
 
