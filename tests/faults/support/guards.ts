@@ -352,7 +352,7 @@ export const guards: readonly GuardOff[] = [
     edits: {
       'gold-aggregator': [
         { file: goldStore, right: 'if (row.seq !== next) return null;', wrong: '' },
-        { file: goldStore, right: 'if (next < toSeq) return null;', wrong: '' },
+        { file: goldStore, right: 'if (next < toSeq) return null;', wrong: 'next = Math.max(next, toSeq);' },
       ],
     },
     scenario: 'change log cut',

@@ -30,14 +30,6 @@ describe('a batch', () => {
     expect([...winners.values()]).toEqual([sent('a', 2, 'c'), sent('b', 0, null)]);
   });
 
-  it('has them in the order of their identities, whichever came first', () => {
-    const { winners } = reduceBatch(
-      ['c', 'a', 'd', 'b'].map((id) => sent(id, 0, null)),
-      of,
-    );
-    expect([...winners.keys()]).toEqual(['a', 'b', 'c', 'd']);
-  });
-
   it('names what became of the others: one outcome each', () => {
     const records = [sent('a', 1, 'old'), sent('a', 2, 'x'), sent('a', 2, null), sent('a', 2, null), sent('a', 2, 'x')];
     const { losers, rivals } = reduceBatch(records, of);

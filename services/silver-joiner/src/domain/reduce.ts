@@ -4,10 +4,7 @@ import { type Content, compareContent } from './identity.ts';
 export type Outcome = 'accepted' | 'superseded' | 'duplicates' | 'conflicts';
 
 export interface Reduced<R> {
-  /**
-   * One record per identity: the one that may be merged. In one order everywhere, so that two processes that meet on
-   * identities which are new to both wait for each other and never deadlock.
-   */
+  /** One record per identity: the one that may be merged, in the order of first appearance. */
   readonly winners: Map<string, R>;
   /** Records that lost within the batch, each with its outcome. */
   readonly losers: readonly { readonly record: R; readonly outcome: Exclude<Outcome, 'accepted'> }[];
@@ -62,14 +59,5 @@ export function reduceBatch<R>(
       }
     }
   }
-  return { winners: inOrder(winners), losers, rivals };
-}
-
-function inOrder<R>(byIdentity: ReadonlyMap<string, R>): Map<string, R> {
-  const ordered = new Map<string, R>();
-  for (const identity of [...byIdentity.keys()].sort()) {
-    const record = byIdentity.get(identity);
-    if (record !== undefined) ordered.set(identity, record);
-  }
-  return ordered;
+  return { winners, losers, rivals };
 }
