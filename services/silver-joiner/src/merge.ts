@@ -118,22 +118,22 @@ function rivalStored<R extends Version>(table: SourceTable<R>, identity: string,
   };
 }
 
-interface MergeOptions<R extends Version, K extends keyof R & string> {
-  readonly table: SourceTable<R, K>;
-  readonly statements: MergeStatements;
-  /** Its winners are staged. */
-  readonly reduced: Reduced<Arrival<R>>;
-}
-
 /**
  * Merges the staged winners of one source. Conflicts are kept as a function of the set of records: all distinct contents
  * at an identity's highest revision, whichever of them came first.
  */
 export async function mergeSource<R extends Version, K extends keyof R & string>(
   tx: Queryable,
-  o: MergeOptions<R, K>,
+  {
+    table,
+    statements,
+    reduced,
+  }: {
+    readonly table: SourceTable<R, K>;
+    readonly statements: MergeStatements;
+    readonly reduced: Reduced<Arrival<R>>;
+  },
 ): Promise<Merged<R>> {
-  const { table, reduced } = o;
   const merged: Merged<R> = {
     changes: [],
     refused: new Map(),
@@ -142,7 +142,17 @@ export async function mergeSource<R extends Version, K extends keyof R & string>
     raised: [],
     shards: new Set(),
   };
-  const replaced = reduced.winners.size === 0 ? new Map<string, StoredJson>() : await mergeStaged(tx, o, merged);
+  if (reduced.winners.size === 0) return merged;
+
+  const { rows } = await tx.query<WrittenOfPartition>(statements.merge);
+  const written = new Map(rows.map((row) => [`${row.topic}/${row.partition}`, new Set(row.offsets)]));
+  const isWritten = ({ topic, partition, offset }: Arrival<R>): boolean =>
+    written.get(`${topic}/${partition}`)?.has(offset) ?? false;
+  const replaced = new Map(
+    rows.flatMap((row) => row.replaced.map((stored) => [table.identity(table.parse(stored)), stored])),
+  );
+  const refused = [...reduced.winners.values()].filter((winner) => !isWritten(winner));
+  if (refused.length > 0) await classify(tx, { table, statements, reduced, refused }, merged);
   for (const [identity, winner] of reduced.winners) {
     if (merged.refused.has(identity)) continue;
     const stored = replaced.get(identity);
@@ -165,22 +175,6 @@ export async function mergeSource<R extends Version, K extends keyof R & string>
     for (const arrival of [winner, ...others]) merged.rivals.push(rivalOf(table, arrival));
   }
   return merged;
-}
-
-/** Merges, and notes what became of those that were refused. Returns the stored rows that gave way, by identity. */
-async function mergeStaged<R extends Version, K extends keyof R & string>(
-  tx: Queryable,
-  o: MergeOptions<R, K>,
-  merged: Merged<R>,
-): Promise<Map<string, StoredJson>> {
-  const { table, statements, reduced } = o;
-  const { rows } = await tx.query<WrittenOfPartition>(statements.merge, []);
-  const written = new Map(rows.map((row) => [`${row.topic}/${row.partition}`, new Set(row.offsets)]));
-  const isWritten = ({ topic, partition, offset }: Arrival<R>): boolean =>
-    written.get(`${topic}/${partition}`)?.has(offset) ?? false;
-  const refused = [...reduced.winners.values()].filter((winner) => !isWritten(winner));
-  if (refused.length > 0) await classify(tx, { ...o, refused }, merged);
-  return new Map(rows.flatMap((row) => row.replaced.map((stored) => [table.identity(table.parse(stored)), stored])));
 }
 
 /** What became of the records that were not written. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
 import type { KafkaRecord, PartitionChunk } from '@leakage/kafka';
+import type { CopySource } from '@leakage/postgres';
 import type { Reading } from '@leakage/registry';
 import type { CallLog, DigitalJourneyEvent, MemberProfile, Reader, Readers, Source } from '@leakage/schemas';
 import { type CleanContext, type Cleaned, cleanCall, cleanJourney, cleanProfile } from './domain/clean.ts';
@@ -41,7 +42,7 @@ export interface PreparedBatch {
   readonly quality: Readonly<Record<Source, QualityTally>>;
   /** Records that a producer put into another partition than their member's. */
   readonly misrouted: number;
-  /** The winners and the quarantined records, encoded. */
+  readonly copies: readonly CopySource[];
   readonly encoder: BatchEncoder;
 }
 
@@ -235,9 +236,11 @@ export async function prepareBatch(
   const journeys = reduce(JOURNEYS, collected.journeys, lanes);
   const calls = reduce(CALLS, collected.calls, lanes);
   const members = reduce(MEMBERS, collected.members, lanes);
-  encoder.journeys.encode(journeys.winners.values());
-  encoder.calls.encode(calls.winners.values());
-  encoder.members.encode(members.winners.values());
-  encoder.quarantine.encode(quarantined);
-  return { lanes, journeys, calls, members, quarantined, shards, quality, misrouted, encoder };
+  const copies = [
+    ...encoder.journeys.encode(journeys.winners.values()),
+    ...encoder.calls.encode(calls.winners.values()),
+    ...encoder.members.encode(members.winners.values()),
+    ...encoder.quarantine(quarantined),
+  ];
+  return { lanes, journeys, calls, members, quarantined, shards, quality, misrouted, copies, encoder };
 }

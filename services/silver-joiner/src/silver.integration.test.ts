@@ -62,6 +62,21 @@ describe('records that silver may have', () => {
     await process.stop();
   });
 
+  it('a call that a correction moves from before what a new process remembers to after it', async () => {
+    // So far that no range around one of them reaches the other.
+    const [before, after] = [Date.UTC(2026, 2, 2, 15), Date.UTC(2026, 2, 22, 15)];
+    const early = call({ call_id: 'moved-in-time', call_timestamp: before, emitted_at: before });
+    await silver.take([{ source: 'calls', event: early }]);
+    await silver.restart();
+    const late = { ...early, revision: 1, call_timestamp: after, emitted_at: after };
+    await silver.take([{ source: 'calls', event: late }]);
+    await silver.take([{ source: 'calls', event: { ...late, revision: 2, sentiment_score: 0.5 } }]);
+    expect((await silver.db.facts()).map(({ call_timestamp, sentiment_e4 }) => [call_timestamp, sentiment_e4])).toEqual(
+      [[after, 5_000]],
+    );
+    expect(await silver.problems()).toEqual([]);
+  });
+
   it('known ones, new ones, and both in one batch', async () => {
     const fresh = (nr: number): SentRecord => ({
       source: 'journeys',

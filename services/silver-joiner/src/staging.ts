@@ -71,12 +71,10 @@ export const stagingTables: readonly string[] = [
   temporaryTable(OUTCOME_STAGE, typed(OUTCOME_COLUMNS)),
 ];
 
-/** Winners as rows of COPY into their staging table. */
 class TableEncoder<R extends Version> {
-  readonly #columns: readonly string[];
   readonly #table: SourceTable<R>;
   readonly #encoder: CopyEncoder;
-  #rows: CopySource[] = [];
+  readonly #columns: readonly string[];
 
   constructor(table: SourceTable<R>) {
     this.#table = table;
@@ -84,39 +82,15 @@ class TableEncoder<R extends Version> {
     this.#columns = stageColumns(table);
   }
 
-  /** Takes the place of what was encoded before. */
-  encode(arrivals: Iterable<Arrival<R>>): void {
+  encode(arrivals: Iterable<Arrival<R>>): CopySource[] {
     this.#encoder.reset();
     for (const { row, shard, receivedAt, topic, partition, offset } of arrivals) {
       const values = this.#table.columns.map((column) => column.value(row));
       values.push(shard, receivedAt, topic, partition, offset);
       this.#encoder.row(values);
     }
-    const { rows } = this.#encoder;
-    this.#rows = rows === 0 ? [] : [{ table: this.#table.stage, columns: this.#columns, data: this.#encoder.finish() }];
-  }
-
-  rows(): CopySource[] {
-    return this.#rows;
-  }
-}
-
-class QuarantineEncoder {
-  readonly #encoder = new CopyEncoder(QUARANTINE_COLUMNS.map(({ type }) => type));
-  #rows: CopySource[] = [];
-
-  encode(records: readonly QuarantinedRecord[]): void {
-    this.#rows = [];
-    if (records.length === 0) return;
-    this.#encoder.reset();
-    for (const r of records) {
-      this.#encoder.row([r.source, r.topic, r.partition, r.offset, r.receivedAt, r.payload, r.recordId, r.reasons]);
-    }
-    this.#rows = [{ table: QUARANTINE_STAGE, columns: quarantineColumns, data: this.#encoder.finish() }];
-  }
-
-  rows(): CopySource[] {
-    return this.#rows;
+    if (this.#encoder.rows === 0) return [];
+    return [{ table: this.#table.stage, columns: this.#columns, data: this.#encoder.finish() }];
   }
 }
 
@@ -125,5 +99,14 @@ export class BatchEncoder {
   readonly journeys = new TableEncoder(JOURNEYS);
   readonly calls = new TableEncoder(CALLS);
   readonly members = new TableEncoder(MEMBERS);
-  readonly quarantine = new QuarantineEncoder();
+  readonly #quarantine = new CopyEncoder(QUARANTINE_COLUMNS.map(({ type }) => type));
+
+  quarantine(records: readonly QuarantinedRecord[]): CopySource[] {
+    if (records.length === 0) return [];
+    this.#quarantine.reset();
+    for (const r of records) {
+      this.#quarantine.row([r.source, r.topic, r.partition, r.offset, r.receivedAt, r.payload, r.recordId, r.reasons]);
+    }
+    return [{ table: QUARANTINE_STAGE, columns: quarantineColumns, data: this.#quarantine.finish() }];
+  }
 }

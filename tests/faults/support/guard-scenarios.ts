@@ -458,8 +458,8 @@ export const guardScenarios = {
       'silver-joiner': [
         {
           file: 'services/silver-joiner/src/silver-store.ts',
-          right: 'if (records.length > 0) await tx.copyAll(',
-          wrong: `${slowly} if (records.length > 0) await tx.copyAll(`,
+          right: 'if (batch.copies.length > 0) await tx.copyAll(',
+          wrong: `${slowly} if (batch.copies.length > 0) await tx.copyAll(`,
         },
       ],
     },

@@ -152,6 +152,8 @@ export function findDirty(
   const callTimes = ascending(versionsOf(changes.calls).map((call) => call.call_timestamp));
   const changed = new Set(changes.calls.flatMap(({ after }) => (after === null ? [] : [after.call_id])));
   const calls = loaded.calls
+    // A corrected call may have been loaded without the fact of its version before, which is among the replaced ones.
+    .map(({ call, fact }) => ({ call, fact: fact ?? facts.get(call.call_id)?.before ?? null }))
     .map(({ call, fact }) => ({ call, fact, aligned: book.aligner.align(call.call_reason, call.ivr_path) }))
     .sort((a, b) => compareCalls(a.call, b.call));
   const repeats = repeatCalls(
