@@ -25,24 +25,25 @@ export function textArray(values: readonly string[]): Buffer {
 
 /** A parameter of type int4[]. */
 export function int4Array(values: readonly number[]): Buffer {
-  const buf = begin(INT4_OID, values.length, values.length * 8);
-  let at = HEADER_BYTES;
-  for (const value of values) {
-    putInt4(buf, at, 4);
-    putInt4(buf, at + 4, value);
-    at += 8;
-  }
-  return buf;
+  return fixedArray(INT4_OID, { values, width: 4, put: putInt4 });
 }
 
 /** A parameter of type timestamptz[], from epoch milliseconds or plus or minus Infinity. */
 export function instantArray(values: readonly number[]): Buffer {
-  const buf = begin(TIMESTAMPTZ_OID, values.length, values.length * 12);
+  return fixedArray(TIMESTAMPTZ_OID, { values, width: 8, put: putInstant });
+}
+
+function fixedArray(
+  elementOid: number,
+  o: { values: readonly number[]; width: number; put(buf: Uint8Array, at: number, value: number): void },
+): Buffer {
+  const { values, width, put } = o;
+  const buf = begin(elementOid, values.length, values.length * (4 + width));
   let at = HEADER_BYTES;
   for (const value of values) {
-    putInt4(buf, at, 8);
-    putInstant(buf, at + 4, value);
-    at += 12;
+    putInt4(buf, at, width);
+    put(buf, at + 4, value);
+    at += 4 + width;
   }
   return buf;
 }

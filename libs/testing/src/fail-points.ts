@@ -40,7 +40,7 @@ const places: readonly (readonly [service: ServiceName, file: string, ...Place])
   ['bronze-sink', bronzeStore, 'rows copied', 'before', 'const records = batch.chunks.reduce('],
   ['bronze-sink', bronzeStore, 'positions moved', 'before', 'await addOutcomes('],
   ...ofConsumers.map((place) => ['silver-joiner', ...place] as const),
-  ['silver-joiner', silverStore, 'to be staged', 'before', 'if (records.length > 0) await tx.copyAll('],
+  ['silver-joiner', silverStore, 'to be staged', 'before', 'if (batch.copies.length > 0) await tx.copyAll('],
   ['silver-joiner', silverStore, 'staged', 'after', `time.end('stage');`],
   ['silver-joiner', silverStore, 'shards locked', 'before', 'await advance('],
   ['silver-joiner', silverStore, 'positions moved', 'after', `time.end('lock');`],

@@ -144,7 +144,7 @@ export async function mergeSource<R extends Version, K extends keyof R & string>
   };
   if (reduced.winners.size === 0) return merged;
 
-  const { rows } = await tx.query<WrittenOfPartition>(statements.merge);
+  const { rows } = await tx.query<WrittenOfPartition>(statements.merge, []);
   const written = new Map(rows.map((row) => [`${row.topic}/${row.partition}`, new Set(row.offsets)]));
   const isWritten = ({ topic, partition, offset }: Arrival<R>): boolean =>
     written.get(`${topic}/${partition}`)?.has(offset) ?? false;

@@ -48,11 +48,10 @@ export class ProfileCache {
     }
     if (unknown.length === 0) return found;
     const versions = Map.groupBy(await read(unknown), ({ member_id }) => member_id);
-    let room = this.#max - this.size;
     for (const memberId of unknown) {
       const ofMember = versions.get(memberId) ?? [];
       found.push(...ofMember);
-      room -= this.#learn(memberId, ofMember, room);
+      this.#learn(memberId, ofMember);
     }
     return found;
   }
@@ -65,14 +64,14 @@ export class ProfileCache {
     return this.#memory.of(this.#shardOf(memberId));
   }
 
-  /** How many more are known than before: 0 where another one of the shard had to go. */
-  #learn(memberId: string, versions: readonly ProfileVersion[], room: number): 0 | 1 {
+  #learn(memberId: string, versions: readonly ProfileVersion[]): void {
     const members = this.#membersOf(memberId);
-    if (members === undefined) return 0;
-    const [oldest] = room > 0 ? [] : members.keys();
-    if (room <= 0 && oldest === undefined) return 0;
-    if (oldest !== undefined) members.delete(oldest);
+    if (members === undefined) return;
+    if (this.size >= this.#max) {
+      const [oldest] = members.keys();
+      if (oldest === undefined) return;
+      members.delete(oldest);
+    }
     members.set(memberId, versions);
-    return oldest === undefined ? 1 : 0;
   }
 }

@@ -102,9 +102,7 @@ export class SilverStore {
     const time = stepTimer();
 
     // 0. Before any lock: nothing ends a client that stops inside a COPY.
-    const { encoder } = batch;
-    const records = [encoder.journeys, encoder.calls, encoder.members, encoder.quarantine].flatMap((one) => one.rows());
-    if (records.length > 0) await tx.copyAll(records);
+    if (batch.copies.length > 0) await tx.copyAll(batch.copies);
     time.end('stage');
 
     // 1, 2. Shards, then positions, each in order. A position that is not where it was expected ends everything here.

@@ -29,11 +29,8 @@ class Recent<T> {
 
   /** In no order. */
   within({ member_id, from, to }: MemberRange): T[] {
-    return this.of(member_id).filter((row) => this.#instantOf(row) >= from && this.#instantOf(row) <= to);
-  }
-
-  of(memberId: string): readonly T[] {
-    return this.#members.get(memberId) ?? [];
+    const rows = this.#members.get(member_id) ?? [];
+    return rows.filter((row) => this.#instantOf(row) >= from && this.#instantOf(row) <= to);
   }
 
   add(memberId: string, row: T): void {
@@ -47,7 +44,8 @@ class Recent<T> {
   /** Removes and returns the row that is meant, if it is here. */
   take(memberId: string, isMeant: (row: T) => boolean): T | null {
     const rows = this.#members.get(memberId);
-    const at = rows?.findIndex(isMeant) ?? -1;
+    // From the end: what changes is mostly what came last.
+    const at = rows?.findLastIndex(isMeant) ?? -1;
     if (rows === undefined || at < 0) return null;
     const [row = null] = rows.splice(at, 1);
     if (rows.length === 0) this.#members.delete(memberId);
@@ -111,7 +109,8 @@ export class TimelineCache {
       const isMeant = ({ call }: StoredCall): boolean => call.call_id === before?.call_id;
       const known = before === null ? null : (this.#of(before)?.calls.take(before.member_id, isMeant) ?? null);
       if (after === null || after.deleted) continue;
-      // A fact belongs to a call of a member: of a call that moved, silver has none yet.
+      // A fact belongs to a call of a member: of a call that moved, silver has none yet. One whose version before is too old to be
+      // here gets its fact when that is written: with another time it is another fact.
       const fact = before?.member_id === after.member_id ? (known?.fact ?? null) : null;
       this.#of(after)?.calls.add(after.member_id, { call: after, fact });
     }
@@ -156,7 +155,7 @@ export class TimelineCache {
     for (const range of ranges) {
       const timelines = this.#of(range);
       const recent = timelines === undefined ? undefined : kind(timelines);
-      if (recent?.covers(range)) found.push(...recent.within(range));
+      if (recent?.covers(range)) for (const row of recent.within(range)) found.push(row);
       else unknown.push(range);
     }
     if (unknown.length > 0) for (const row of await read(unknown)) found.push(row);
