@@ -35,7 +35,7 @@ export function instantArray(values: readonly number[]): Buffer {
 
 function fixedArray(
   elementOid: number,
-  o: { values: readonly number[]; width: number; put(buf: Uint8Array, at: number, value: number): void },
+  o: { values: readonly number[]; width: number; put: (buf: Uint8Array, at: number, value: number) => void },
 ): Buffer {
   const { values, width, put } = o;
   const buf = begin(elementOid, values.length, values.length * (4 + width));
