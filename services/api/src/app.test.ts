@@ -275,8 +275,19 @@ describe('the service itself', () => {
     expect(page.statusCode).toBe(200);
     expect(page.headers['content-security-policy']).toContain("script-src 'self'");
     expect(page.headers['content-security-policy']).not.toMatch(/validator|upgrade-insecure/);
+    expect(page.headers['x-frame-options']).toBe('SAMEORIGIN');
     expect((await api.inject('/')).headers.location).toBe('/docs');
   });
+});
+
+test('no browser shows data as a page or guesses what they are, a refusal neither', async () => {
+  const { app: api } = await appWith();
+  for (const path of ['/v1/daily-leakage-summary', '/v1/daily-leakage-summary?limit=0', '/nowhere', '/readyz']) {
+    expect((await api.inject(path)).headers).toMatchObject({
+      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+      'x-content-type-options': 'nosniff',
+    });
+  }
 });
 
 test('requests that cannot be answered at once are turned away, not kept; afterwards there is room again', async () => {
