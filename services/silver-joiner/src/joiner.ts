@@ -2,12 +2,13 @@ import type { ApplyResult, PartitionChunk, Stage } from '@leakage/kafka';
 import { CommitUnknownError, PositionMovedError, type Session, type SinkTx } from '@leakage/postgres';
 import type { Logger } from '@leakage/runtime';
 import type { JoinerMetrics } from './joiner-metrics.ts';
+import { AddedMeanwhileError } from './merge.ts';
 import { type PreparedBatch, type PrepareOptions, prepareBatch } from './prepare.ts';
 import { type Applied, type SilverStore, UnlockedShardError } from './silver-store.ts';
 import { BatchEncoder } from './staging.ts';
 
-/** How often a batch is run again with one more shard locked: there are no more shards than that. */
-const RERUNS_MAX = 12;
+/** How often a batch is run again: with one more shard locked, of which there are no more than twelve, and once merging all. */
+const RERUNS_MAX = 13;
 /** The change log is trimmed after so many batches. */
 const TRIM_EVERY = 50;
 /** One set of buffers is in use per batch in flight: one batch is applied while the next is prepared. */
@@ -57,21 +58,27 @@ export class Joiner implements Stage<PreparedBatch> {
     }
   }
 
-  /** Runs the batch, and again with the shard of any member that turns out to lose a row to a correction. */
+  /**
+   * Runs the batch, and again with the shard of any member that turns out to lose a row to a correction, or where another
+   * process has stored one of its records meanwhile.
+   */
   async #applyLocked(batch: PreparedBatch): Promise<Applied> {
     const { session, store, metrics } = this.#options;
     const shards = new Set(batch.shards.keys());
     const trim = this.#batches % TRIM_EVERY === TRIM_EVERY - 1;
+    let mergeAll = false;
     for (let run = 0; ; run++) {
       try {
         const applied = await session.transaction((tx: SinkTx) =>
-          store.apply(tx, batch, { shards: [...shards], trim }),
+          store.apply(tx, batch, { shards: [...shards], trim, mergeAll }),
         );
         store.committed();
         return applied;
       } catch (error) {
-        if (!(error instanceof UnlockedShardError) || run === RERUNS_MAX) throw error;
-        for (const shard of error.shards) shards.add(shard);
+        if (run === RERUNS_MAX) throw error;
+        if (error instanceof UnlockedShardError) for (const shard of error.shards) shards.add(shard);
+        else if (error instanceof AddedMeanwhileError) mergeAll = true;
+        else throw error;
         metrics.rerun();
       }
     }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Queryable } from '@leakage/postgres';
+import { type Queryable, sqlState, textArray } from '@leakage/postgres';
 import type { Outcome, Reduced } from './domain/reduce.ts';
 import type { Change } from './domain/types.ts';
 import type { Arrival, SourceTable, Version } from './sources.ts';
@@ -48,8 +48,18 @@ interface WrittenOfPartition {
   readonly replaced: readonly StoredJson[];
 }
 
+/** Another process has stored an identity that was new a moment ago: roll back, and run again without relying on that. */
+export class AddedMeanwhileError extends Error {
+  constructor(options: ErrorOptions) {
+    super('another process stored a record with an identity of this batch meanwhile', options);
+    this.name = 'AddedMeanwhileError';
+  }
+}
+
 /** The statements for one source, made once. */
 export interface MergeStatements {
+  readonly stored: string;
+  readonly insert: string;
   readonly merge: string;
   readonly classify: string;
 }
@@ -67,14 +77,20 @@ export function mergeStatements<R extends Version, K extends keyof R & string>(
   const sets = columns
     .filter((name) => !keys.includes(name))
     .map((name) => `${quoted(name)} = excluded.${quoted(name)}`);
-  const [first] = table.key;
+  const first = quoted(table.key[0] ?? '');
   return {
+    // The array comes from a sub-select, because the planner would look at every element of one that it sees.
+    stored: `select ${first} as first from ${target} where ${first} = any ((select $1::text[])::text[])`,
+    // Half the price of the merge, which makes a tentative entry in the index for every row.
+    insert: `
+insert into ${target} (${list(columns)})
+select ${list(columns)} from ${table.stage} where ${first} not in (select unnest($1::text[]))`,
     // In key order, so that two processes that meet on an identity wait for each other and never deadlock. A row gives
     // way to a higher revision, or to a greater content of the same one: the order of arrival cannot show (law 5).
     merge: `
 with written as (
 insert into ${target} as t (${list(columns)})
-select ${list(columns)} from ${table.stage} order by ${list(keys)}
+select ${list(columns)} from ${table.stage} where (${first} in (select unnest($1::text[]))) is true order by ${list(keys)}
 on conflict (${list(keys)}) do update set ${sets.join(', ')}, processing_timestamp = now()
  where excluded.revision > t.revision
     or (excluded.revision = t.revision and ${table.contentSql('excluded')} > ${table.contentSql('t')})
@@ -118,22 +134,23 @@ function rivalStored<R extends Version>(table: SourceTable<R>, identity: string,
   };
 }
 
+export interface MergeInput<R extends Version, K extends keyof R & string> {
+  readonly table: SourceTable<R, K>;
+  readonly statements: MergeStatements;
+  readonly reduced: Reduced<Arrival<R>>;
+  /** Do not look which winners are new, but merge them all. */
+  readonly mergeAll: boolean;
+}
+
 /**
- * Merges the staged winners of one source. Conflicts are kept as a function of the set of records: all distinct contents
- * at an identity's highest revision, whichever of them came first.
+ * Puts the staged winners of one source into its table: what is new as it is, the rest by merging. Conflicts are kept as a
+ * function of the set of records: all distinct contents at an identity's highest revision, whichever of them came first.
  */
 export async function mergeSource<R extends Version, K extends keyof R & string>(
   tx: Queryable,
-  {
-    table,
-    statements,
-    reduced,
-  }: {
-    readonly table: SourceTable<R, K>;
-    readonly statements: MergeStatements;
-    readonly reduced: Reduced<Arrival<R>>;
-  },
+  input: MergeInput<R, K>,
 ): Promise<Merged<R>> {
+  const { table, reduced } = input;
   const merged: Merged<R> = {
     changes: [],
     refused: new Map(),
@@ -144,15 +161,7 @@ export async function mergeSource<R extends Version, K extends keyof R & string>
   };
   if (reduced.winners.size === 0) return merged;
 
-  const { rows } = await tx.query<WrittenOfPartition>(statements.merge, []);
-  const written = new Map(rows.map((row) => [`${row.topic}/${row.partition}`, new Set(row.offsets)]));
-  const isWritten = ({ topic, partition, offset }: Arrival<R>): boolean =>
-    written.get(`${topic}/${partition}`)?.has(offset) ?? false;
-  const replaced = new Map(
-    rows.flatMap((row) => row.replaced.map((stored) => [table.identity(table.parse(stored)), stored])),
-  );
-  const refused = [...reduced.winners.values()].filter((winner) => !isWritten(winner));
-  if (refused.length > 0) await classify(tx, { table, statements, reduced, refused }, merged);
+  const replaced = await store(tx, input, merged);
   for (const [identity, winner] of reduced.winners) {
     if (merged.refused.has(identity)) continue;
     const stored = replaced.get(identity);
@@ -175,6 +184,46 @@ export async function mergeSource<R extends Version, K extends keyof R & string>
     for (const arrival of [winner, ...others]) merged.rivals.push(rivalOf(table, arrival));
   }
   return merged;
+}
+
+/** Stores the winners, and notes what became of those that were refused. Returns the rows that gave way, by identity. */
+async function store<R extends Version, K extends keyof R & string>(
+  tx: Queryable,
+  input: MergeInput<R, K>,
+  merged: Merged<R>,
+): Promise<Map<string, StoredJson>> {
+  const { table, statements, reduced, mergeAll } = input;
+  const [first] = table.key;
+  const firstOf = ({ row }: Arrival<R>): string => String(first === undefined ? '' : row[first]);
+  const winners = [...reduced.winners.values()];
+  const firsts = winners.map(firstOf);
+  const known = mergeAll ? new Set(firsts) : await storedFirsts(tx, statements, firsts);
+  const knownFirsts = textArray([...known]);
+  const unsure = known.size === 0 ? [] : winners.filter((winner) => known.has(firstOf(winner)));
+  if (unsure.length < winners.length) await insertNew(tx, statements, knownFirsts);
+  if (unsure.length === 0) return new Map();
+
+  const { rows } = await tx.query<WrittenOfPartition>(statements.merge, [knownFirsts]);
+  const written = new Map(rows.map((row) => [`${row.topic}/${row.partition}`, new Set(row.offsets)]));
+  const isWritten = ({ topic, partition, offset }: Arrival<R>): boolean =>
+    written.get(`${topic}/${partition}`)?.has(offset) ?? false;
+  const refused = unsure.filter((winner) => !isWritten(winner));
+  if (refused.length > 0) await classify(tx, { ...input, refused }, merged);
+  return new Map(rows.flatMap((row) => row.replaced.map((stored) => [table.identity(table.parse(stored)), stored])));
+}
+
+/** Those of the first key columns that the table has. */
+async function storedFirsts(tx: Queryable, { stored }: MergeStatements, firsts: string[]): Promise<Set<string>> {
+  const { rows } = await tx.query<{ first: string }>(stored, [textArray(firsts)]);
+  return new Set(rows.map((row) => row.first));
+}
+
+async function insertNew(tx: Queryable, { insert }: MergeStatements, knownFirsts: Buffer): Promise<void> {
+  try {
+    await tx.query(insert, [knownFirsts]);
+  } catch (error) {
+    throw sqlState(error) === '23505' ? new AddedMeanwhileError({ cause: error }) : error;
+  }
 }
 
 /** What became of the records that were not written. */
