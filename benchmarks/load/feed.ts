@@ -8,7 +8,7 @@ import { probe } from './probes.ts';
 import { RecordsReader } from './records-file.ts';
 
 const batchRecords = 4_000;
-const tickMs = 10;
+const tickMs = 40;
 
 const order = JSON.parse(process.argv[2] ?? '') as FeedOrder;
 const log = createLogger({ service: 'benchmark', level: 'warn' });

@@ -35,7 +35,7 @@ export function joinerMetrics(metrics: Metrics): JoinerMetrics {
   });
   const reruns = metrics.counter({
     name: 'leakage_silver_reruns_total',
-    help: 'Batches run again because a correction moved a row away from a shard that was not locked.',
+    help: 'Batches run again: a correction moved a row away from a shard that was not locked, or another process stored a record meanwhile.',
   });
   const misrouted = metrics.counter({
     name: 'leakage_silver_misrouted_total',

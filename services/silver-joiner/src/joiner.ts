@@ -7,8 +7,8 @@ import { type PreparedBatch, type PrepareOptions, prepareBatch } from './prepare
 import { type Applied, type SilverStore, UnlockedShardError } from './silver-store.ts';
 import { BatchEncoder } from './staging.ts';
 
-/** How often a batch is run again: with one more shard locked, of which there are no more than twelve, and once merging all. */
-const RERUNS_MAX = 13;
+/** How often a batch is run again: there are no more shards than that, and nobody stores the same records so often. */
+const RERUNS_MAX = 12;
 /** The change log is trimmed after so many batches. */
 const TRIM_EVERY = 50;
 /** One set of buffers is in use per batch in flight: one batch is applied while the next is prepared. */
@@ -66,19 +66,17 @@ export class Joiner implements Stage<PreparedBatch> {
     const { session, store, metrics } = this.#options;
     const shards = new Set(batch.shards.keys());
     const trim = this.#batches % TRIM_EVERY === TRIM_EVERY - 1;
-    let mergeAll = false;
     for (let run = 0; ; run++) {
       try {
         const applied = await session.transaction((tx: SinkTx) =>
-          store.apply(tx, batch, { shards: [...shards], trim, mergeAll }),
+          store.apply(tx, batch, { shards: [...shards], trim }),
         );
         store.committed();
         return applied;
       } catch (error) {
         if (run === RERUNS_MAX) throw error;
         if (error instanceof UnlockedShardError) for (const shard of error.shards) shards.add(shard);
-        else if (error instanceof AddedMeanwhileError) mergeAll = true;
-        else throw error;
+        else if (!(error instanceof AddedMeanwhileError)) throw error;
         metrics.rerun();
       }
     }

@@ -48,7 +48,7 @@ interface WrittenOfPartition {
   readonly replaced: readonly StoredJson[];
 }
 
-/** Another process has stored an identity that was new a moment ago: roll back, and run again without relying on that. */
+/** Another process has stored an identity that was new a moment ago: roll back, and run again. */
 export class AddedMeanwhileError extends Error {
   constructor(options: ErrorOptions) {
     super('another process stored a record with an identity of this batch meanwhile', options);
@@ -138,8 +138,6 @@ export interface MergeInput<R extends Version, K extends keyof R & string> {
   readonly table: SourceTable<R, K>;
   readonly statements: MergeStatements;
   readonly reduced: Reduced<Arrival<R>>;
-  /** Do not look which winners are new, but merge them all. */
-  readonly mergeAll: boolean;
 }
 
 /**
@@ -192,12 +190,12 @@ async function store<R extends Version, K extends keyof R & string>(
   input: MergeInput<R, K>,
   merged: Merged<R>,
 ): Promise<Map<string, StoredJson>> {
-  const { table, statements, reduced, mergeAll } = input;
+  const { table, statements, reduced } = input;
   const [first] = table.key;
   const firstOf = ({ row }: Arrival<R>): string => String(first === undefined ? '' : row[first]);
   const winners = [...reduced.winners.values()];
   const firsts = winners.map(firstOf);
-  const known = mergeAll ? new Set(firsts) : await storedFirsts(tx, statements, firsts);
+  const known = await storedFirsts(tx, statements, firsts);
   const knownFirsts = textArray([...known]);
   const unsure = known.size === 0 ? [] : winners.filter((winner) => known.has(firstOf(winner)));
   if (unsure.length < winners.length) await insertNew(tx, statements, knownFirsts);

@@ -57,8 +57,6 @@ export interface ApplyOptions {
   readonly shards: readonly number[];
   /** Remove what every reader of the change log has read. */
   readonly trim: boolean;
-  /** After an AddedMeanwhileError: do not look which records are new. */
-  readonly mergeAll: boolean;
 }
 
 export interface SilverStoreOptions {
@@ -99,7 +97,7 @@ export class SilverStore {
   }
 
   /** Must be called in a transaction, which is rolled back when this throws. It may be called again. */
-  async apply(tx: SinkTx, batch: PreparedBatch, { shards, trim, mergeAll }: ApplyOptions): Promise<Applied> {
+  async apply(tx: SinkTx, batch: PreparedBatch, { shards, trim }: ApplyOptions): Promise<Applied> {
     const { generation, pipeline, book } = this.#options;
     const time = stepTimer();
 
@@ -117,7 +115,7 @@ export class SilverStore {
     time.end('lock');
 
     // 3. The stored versions, the rejected records, the contents in conflict.
-    const merged = await this.#mergeSources(tx, batch, { locked: new Set(shards), mergeAll });
+    const merged = await this.#mergeAll(tx, batch, new Set(shards));
     if (batch.quarantined.length > 0) await tx.query(this.#write.quarantine);
     time.end('merge');
 
@@ -167,16 +165,14 @@ export class SilverStore {
   }
 
   /** Tables in one order everywhere, so that two processes at the same identities cannot deadlock. */
-  async #mergeSources(
-    tx: SinkTx,
-    batch: PreparedBatch,
-    { locked, mergeAll }: { readonly locked: ReadonlySet<number>; readonly mergeAll: boolean },
-  ): Promise<MergedBatch> {
-    const { journeys: events, calls: received, members } = batch;
-    const sql = this.#merge;
-    const journeys = await mergeSource(tx, { table: JOURNEYS, statements: sql.journeys, reduced: events, mergeAll });
-    const calls = await mergeSource(tx, { table: CALLS, statements: sql.calls, reduced: received, mergeAll });
-    const profiles = await mergeSource(tx, { table: MEMBERS, statements: sql.members, reduced: members, mergeAll });
+  async #mergeAll(tx: SinkTx, batch: PreparedBatch, locked: ReadonlySet<number>): Promise<MergedBatch> {
+    const journeys = await mergeSource(tx, {
+      table: JOURNEYS,
+      statements: this.#merge.journeys,
+      reduced: batch.journeys,
+    });
+    const calls = await mergeSource(tx, { table: CALLS, statements: this.#merge.calls, reduced: batch.calls });
+    const profiles = await mergeSource(tx, { table: MEMBERS, statements: this.#merge.members, reduced: batch.members });
     const missing = [...journeys.shards, ...calls.shards, ...profiles.shards].filter((shard) => !locked.has(shard));
     if (missing.length > 0) throw new UnlockedShardError(missing);
 

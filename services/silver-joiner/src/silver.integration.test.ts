@@ -59,6 +59,7 @@ describe('records that silver may have', () => {
     mayCommit.resolve();
     await Promise.all([other, taken]);
     expect(await stored()).toEqual([{ event_id: 'met-twice', revision: 2, device_type: 'tablet' }]);
+    expect(await process.metrics.text()).toContain('leakage_silver_reruns_total 1\n');
     await process.stop();
   });
 
