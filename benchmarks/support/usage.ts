@@ -7,6 +7,7 @@ const kibibyte = 1024;
 /** What a process has used of the machine, its children included. */
 export interface Usage {
   readonly cpuSeconds: number;
+  /** Without memory that it shares with others: Postgres' cache, which fills up to its setting whatever is stored. */
   readonly peakBytes: number;
 }
 
@@ -37,7 +38,9 @@ function added(a: Usage, b: Usage): Usage {
 
 function peakOf(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * kibibyte;
+  const bytes = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * kibibyte;
+  return bytes('VmHWM') - bytes('RssShmem');
 }
 
 function childrenOf(pid: number): number[] {

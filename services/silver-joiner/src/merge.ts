@@ -198,7 +198,10 @@ async function store<R extends Version, K extends keyof R & string>(
   const known = await storedFirsts(tx, statements, firsts);
   const knownFirsts = textArray([...known]);
   const unsure = known.size === 0 ? [] : winners.filter((winner) => known.has(firstOf(winner)));
-  if (unsure.length < winners.length) await insertNew(tx, statements, knownFirsts);
+  const newCount = winners.length - unsure.length;
+  if (newCount > 0 && (await insertNew(tx, statements, knownFirsts)) !== newCount) {
+    throw new Error(`of ${newCount} new records of ${table.source} not all were inserted`);
+  }
   if (unsure.length === 0) return new Map();
 
   const { rows } = await tx.query<WrittenOfPartition>(statements.merge, [knownFirsts]);
@@ -216,9 +219,9 @@ async function storedFirsts(tx: Queryable, { stored }: MergeStatements, firsts: 
   return new Set(rows.map((row) => row.first));
 }
 
-async function insertNew(tx: Queryable, { insert }: MergeStatements, knownFirsts: Buffer): Promise<void> {
+async function insertNew(tx: Queryable, { insert }: MergeStatements, knownFirsts: Buffer): Promise<number> {
   try {
-    await tx.query(insert, [knownFirsts]);
+    return (await tx.query(insert, [knownFirsts])).rowCount;
   } catch (error) {
     throw sqlState(error) === '23505' ? new AddedMeanwhileError({ cause: error }) : error;
   }
