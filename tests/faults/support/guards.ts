@@ -238,15 +238,20 @@ export const guards: readonly GuardOff[] = [
     notice: 'conduct: Postgres has counted deadlocks',
   },
   {
-    guard: 'rows are merged in the order of their keys',
+    guard: 'rows are inserted and merged in the order of their keys',
     keeps: 'two joiners that meet on calls wait for each other and never deadlock',
-    off: 'rows are merged in the order of their arrival',
+    off: 'rows are inserted and merged in the order of their arrival',
     edits: {
       'silver-joiner': [
         {
           file: 'services/silver-joiner/src/merge.ts',
           right: ' order by \u0024{list(keys)}\non conflict',
           wrong: '\non conflict',
+        },
+        {
+          file: 'services/silver-joiner/src/merge.ts',
+          right: 'not in (select unnest($1::text[])) order by \u0024{list(keys)}`',
+          wrong: 'not in (select unnest($1::text[]))`',
         },
       ],
     },
