@@ -7,7 +7,7 @@ import { createLogger } from '@leakage/runtime';
 import { PARTITIONS, SOURCES, topicName } from '@leakage/schemas';
 import { dayOfDate } from '../../services/generator/src/domain/calendar.ts';
 import { DEFAULT_RATES } from '../../services/generator/src/domain/noise.ts';
-import { PRESETS } from '../../services/generator/src/domain/parameters.ts';
+import { DEFAULT_PARAMETERS, PRESETS } from '../../services/generator/src/domain/parameters.ts';
 import { BEGINNING, streamFrom } from '../../services/generator/src/domain/stream.ts';
 import { World } from '../../services/generator/src/domain/world.ts';
 import { Encoder } from '../../services/generator/src/encoding.ts';
@@ -30,6 +30,7 @@ const world = new World({
   callsPerDay: PRESETS.full.calls / part,
   parity: false,
   rates: DEFAULT_RATES,
+  parameters: DEFAULT_PARAMETERS,
 });
 const log = createLogger({ service: 'benchmark', level: 'warn' });
 const encoders = await openEncoders({

@@ -20,7 +20,7 @@ import { verifyPipeline } from '../../cli/src/verify.ts';
 import { consumerLimits } from '../../libs/kafka/src/limits.ts';
 import { dayOfDate } from '../../services/generator/src/domain/calendar.ts';
 import { DEFAULT_RATES } from '../../services/generator/src/domain/noise.ts';
-import { PRESETS } from '../../services/generator/src/domain/parameters.ts';
+import { DEFAULT_PARAMETERS, PRESETS } from '../../services/generator/src/domain/parameters.ts';
 import { BEGINNING } from '../../services/generator/src/domain/stream.ts';
 import { World } from '../../services/generator/src/domain/world.ts';
 import { Encoder } from '../../services/generator/src/encoding.ts';
@@ -187,6 +187,7 @@ function senderOf(prefix: string): Sender {
     callsPerDay: calls,
     parity: false,
     rates: DEFAULT_RATES,
+    parameters: DEFAULT_PARAMETERS,
   });
   const feed = new Feed(world, BEGINNING);
   const partitions = new Map(SOURCES.map((source) => [topicName(prefix, source), PARTITIONS]));

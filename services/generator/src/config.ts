@@ -40,7 +40,7 @@ export const settings = {
   }),
   historyDays: setting.integer({
     env: 'HISTORY_DAYS',
-    default: 35,
+    default: 42,
     min: 1,
     max: 1_000,
     help: 'Complete days before the live stream, published as fast as Kafka takes them.',
@@ -66,6 +66,10 @@ export const settings = {
   outputPath: setting.string({
     env: 'OUTPUT_PATH',
     help: "Folder of the truth file, the agents' names and the generator's own state; default: generator in LEAKAGE_DATA_DIR.",
+  }),
+  parameterFile: setting.file({
+    env: 'PARAMETER_FILE',
+    help: 'JSON file of what is different in the simulated world; see docs/simulator.md.',
   }),
   batchRecords: setting.integer({
     env: 'GENERATOR_BATCH_RECORDS',

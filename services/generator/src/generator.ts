@@ -86,6 +86,7 @@ function firstState(o: GeneratorOptions): GeneratorState {
     version: GENERATOR_VERSION,
     topicPrefix: o.topicPrefix,
     shape,
+    changes: [],
     position: BEGINNING,
     caughtUp: false,
     records: 0,

@@ -17,7 +17,7 @@ import { dateText } from './domain/calendar.ts';
 import { World } from './domain/world.ts';
 import { Encoder } from './encoding.ts';
 import { startGenerator } from './generator.ts';
-import { differences, planShape } from './plan.ts';
+import { differences, planShape, readParameters } from './plan.ts';
 import { Progress } from './progress.ts';
 import { type GeneratorState, readState, startAnew, stateFile } from './state-file.ts';
 import { TruthFile } from './truth-file.ts';
@@ -38,7 +38,7 @@ async function start(ctx: ServiceContext<GeneratorSettings>): Promise<void> {
   await mkdir(folder, { recursive: true });
   const clock = systemClock;
   const state = await readState(folder);
-  const world = createWorld(s, state, clock.now());
+  const world = await createWorld(s, state, clock.now());
 
   const kafka = createKafkaClient({ ...access, clientId: 'generator', log });
   const { created, differences: unlike } = await ensureTopics(kafka, topicTable(s.topicPrefix));
@@ -93,14 +93,14 @@ async function start(ctx: ServiceContext<GeneratorSettings>): Promise<void> {
 }
 
 /** The world of the settings, or the one that was begun, if it is the same. */
-function createWorld(s: GeneratorSettings, state: GeneratorState | null, nowMs: number): World {
-  const wanted = planShape(s, nowMs);
-  const changed = state === null ? [] : differences(state.shape, wanted);
-  if (changed.length > 0) {
-    throw new SettingsError([`this folder holds a world with other settings (${changed.join(', ')}). ${startAnew}`]);
-  }
+async function createWorld(s: GeneratorSettings, state: GeneratorState | null, nowMs: number): Promise<World> {
   try {
-    return new World(state?.shape ?? wanted);
+    const wanted = planShape(s, nowMs, await readParameters(s.parameterFile));
+    const changed = state === null ? [] : differences(state.shape, wanted);
+    if (changed.length > 0) {
+      throw new SettingsError([`this folder holds a world with other settings (${changed.join(', ')}). ${startAnew}`]);
+    }
+    return new World(state?.shape ?? wanted, state?.changes);
   } catch (error) {
     if (error instanceof RangeError) throw new SettingsError([error.message]);
     throw error;

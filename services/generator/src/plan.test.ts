@@ -12,7 +12,7 @@ test('by default a small world whose last complete day is yesterday, in local ti
   const shape = plan({});
   expect(shape).toMatchObject({ seed: 42, members: 10_000, eventsPerDay: 12_850, callsPerDay: 300, parity: false });
   expect(dateText(shape.anchorDay)).toBe('2026-11-21');
-  expect(shape.anchorDay - shape.firstDay + 1).toBe(35);
+  expect(shape.anchorDay - shape.firstDay + 1).toBe(42);
   expect(dateText(plan({ TIME_ZONE: 'Asia/Tokyo' }).anchorDay)).toBe('2026-11-22');
 });
 

@@ -1,10 +1,12 @@
+import { readFile } from 'node:fs/promises';
 import type { GeneratorSettings } from './config.ts';
 import { dayOfDate, Zone } from './domain/calendar.ts';
-import { PRESETS } from './domain/parameters.ts';
+import { parametersWith } from './domain/overrides.ts';
+import { DEFAULT_PARAMETERS, type Parameters, PRESETS } from './domain/parameters.ts';
 import type { Shape } from './domain/world.ts';
 
-/** The world that the settings ask for, as of an instant. */
-export function planShape(s: GeneratorSettings, nowMs: number): Shape {
+/** The world that the settings and PARAMETER_FILE ask for, as of an instant. */
+export function planShape(s: GeneratorSettings, nowMs: number, parameters: Parameters = DEFAULT_PARAMETERS): Shape {
   const preset = PRESETS[s.preset];
   const parity = s.preset === 'parity';
   const anchorDay = s.anchorDate === undefined ? new Zone(s.timeZone).local(nowMs).day - 1 : dayOfDate(s.anchorDate);
@@ -29,7 +31,20 @@ export function planShape(s: GeneratorSettings, nowMs: number): Shape {
       malformed: s.malformedRate,
       orphans: s.orphanRate,
     },
+    parameters,
   };
+}
+
+/** The parameters of a file; the default ones without. Throws a RangeError that says what is wrong with it. */
+export async function readParameters(path: string | undefined): Promise<Parameters> {
+  if (path === undefined) return DEFAULT_PARAMETERS;
+  try {
+    return parametersWith(JSON.parse(await readFile(path, 'utf8')));
+  } catch (error) {
+    throw new RangeError(`PARAMETER_FILE ${path}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 /**
@@ -38,11 +53,16 @@ export function planShape(s: GeneratorSettings, nowMs: number): Shape {
  */
 export function differences(begun: Shape, wanted: Shape): string[] {
   const compared = (shape: Shape): [string, unknown][] => {
-    const { anchorDay: _anchor, firstDay: _first, rates, ...rest } = shape;
-    return [...Object.entries(rest), ...Object.entries(rates)];
+    const { anchorDay: _anchor, firstDay: _first, rates, parameters, ...rest } = shape;
+    const groups = Object.entries(parameters).map(([name, value]) => [`parameters.${name}`, JSON.stringify(value)]);
+    return [...Object.entries(rest), ...Object.entries(rates), ...(groups as [string, unknown][])];
   };
   const now = new Map(compared(wanted));
   return compared(begun)
     .filter(([name, value]) => now.get(name) !== value)
-    .map(([name, value]) => `${name} was ${String(value)}, is now ${String(now.get(name))}`);
+    .map(([name, value]) =>
+      name.startsWith('parameters.')
+        ? `${name} of PARAMETER_FILE were others`
+        : `${name} was ${String(value)}, is now ${String(now.get(name))}`,
+    );
 }

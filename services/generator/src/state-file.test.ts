@@ -5,7 +5,7 @@ import { temporaryFolder } from '@leakage/testing';
 import { beforeEach, expect, test } from 'vitest';
 import type { Emission } from './domain/emission.ts';
 import { DEFAULT_RATES } from './domain/noise.ts';
-import { GENERATOR_VERSION } from './domain/parameters.ts';
+import { DEFAULT_PARAMETERS, GENERATOR_VERSION } from './domain/parameters.ts';
 import { BEGINNING } from './domain/stream.ts';
 import { type GeneratorState, readState, stateFile, writeState } from './state-file.ts';
 import { TruthFile } from './truth-file.ts';
@@ -25,11 +25,13 @@ const shape = {
   callsPerDay: 1,
   parity: false,
   rates: DEFAULT_RATES,
+  parameters: DEFAULT_PARAMETERS,
 };
 const state: GeneratorState = {
   version: GENERATOR_VERSION,
   topicPrefix: 'p',
   shape,
+  changes: [],
   position: BEGINNING,
   caughtUp: false,
   records: 0,

@@ -1,5 +1,6 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Change } from './domain/changes.ts';
 import { GENERATOR_VERSION } from './domain/parameters.ts';
 import type { StreamPosition } from './domain/stream.ts';
 import type { Shape } from './domain/world.ts';
@@ -10,6 +11,8 @@ export interface GeneratorState {
   version: number;
   topicPrefix: string;
   shape: Shape;
+  /** What was done to the world since, in this order. */
+  changes: Change[];
   position: StreamPosition;
   /** The simulated clock had reached the wall clock: after a restart it catches up, whatever SPEED is. */
   caughtUp: boolean;

@@ -2,7 +2,6 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { dateText } from './domain/calendar.ts';
 import type { Emission } from './domain/emission.ts';
-import { ONSET } from './domain/levels.ts';
 import type { Shape } from './domain/world.ts';
 import { unwritten } from './unwritten.ts';
 
@@ -36,7 +35,7 @@ export class TruthFile {
   async begin(shape: Shape): Promise<void> {
     const onset = { event: 'onset', journey_type: 'billing', error_code: 'ERR_BILLING_ELIGIBILITY' };
     await this.#write(
-      `${JSON.stringify({ ...onset, local_date: dateText(shape.anchorDay + ONSET), seed: shape.seed })}\n`,
+      `${JSON.stringify({ ...onset, local_date: dateText(shape.anchorDay + shape.parameters.trends.onset), seed: shape.seed })}\n`,
     );
   }
 

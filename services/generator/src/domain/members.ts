@@ -1,13 +1,5 @@
 import { dateText, monthsBefore } from './calendar.ts';
-import {
-  CATEGORIES,
-  CATEGORY_SHARE,
-  type Category,
-  LANGUAGES,
-  type Language,
-  OTHER_LANGUAGE_SHARE,
-  SPANISH_SHARE,
-} from './parameters.ts';
+import { CATEGORIES, type Category, LANGUAGES, type Language, type Parameters } from './parameters.ts';
 import { Random } from './random.ts';
 
 export interface Member {
@@ -21,26 +13,26 @@ export interface Member {
 const FIRST_MEMBER_NUMBER = 100_000;
 
 /** The member with a number: drawn alone, so that nothing about members is kept but who is in which cohort. */
-export function memberOf(seed: number, index: number): Member {
+export function memberOf(p: Parameters['members'], seed: number, index: number): Member {
   const random = new Random(seed, 'member', index);
-  const category = random.weighted(CATEGORIES.map((name) => [name, CATEGORY_SHARE[name]] as const));
-  const isNew = category === 'MAPD New' || (category === 'Commercial' && random.chance(0.5));
+  const category = random.weighted(p.categories);
+  const isNew = category === 'MAPD New' || (category === 'Commercial' && random.chance(p.commercialNew));
   const longest = category === 'Commercial' ? 84 : 120;
   return {
     id: `M-${FIRST_MEMBER_NUMBER + index}`,
     category,
     segment: isNew ? 'new' : 'tenured',
-    language: languageOf(random, isNew),
+    language: languageOf(p, random, isNew),
     tenureMonths: isNew ? 1 + random.int(12) : 13 + random.int(longest - 12),
   };
 }
 
-export function languageOf(random: Random, isNew: boolean): Language {
-  const spanish = isNew ? SPANISH_SHARE.new : SPANISH_SHARE.tenured;
+export function languageOf(p: Parameters['members'], random: Random, isNew: boolean): Language {
+  const spanish = isNew ? p.spanish.new : p.spanish.tenured;
   return random.weighted([
     ['Spanish', spanish],
-    ['Other', OTHER_LANGUAGE_SHARE],
-    ['English', 1 - spanish - OTHER_LANGUAGE_SHARE],
+    ['Other', p.otherLanguage],
+    ['English', 1 - spanish - p.otherLanguage],
   ]);
 }
 
@@ -55,16 +47,18 @@ export function enrollmentDate(member: Member, day: number): string {
 
 /** Who belongs to which cohort: numbers only, so that 400,000 members are two megabytes. */
 export class Roster {
+  readonly #p: Parameters['members'];
   readonly #seed: number;
   readonly size: number;
   readonly #cohorts = new Map<string, Int32Array>();
 
-  constructor(seed: number, size: number) {
+  constructor(p: Parameters['members'], seed: number, size: number) {
+    this.#p = p;
     this.#seed = seed;
     this.size = size;
     const lists = new Map<string, number[]>();
     for (let index = 0; index < size; index++) {
-      const { category, language } = memberOf(seed, index);
+      const { category, language } = memberOf(p, seed, index);
       const key = cohortKey(category, language);
       const list = lists.get(key);
       if (list === undefined) lists.set(key, [index]);
@@ -74,7 +68,7 @@ export class Roster {
   }
 
   member(index: number): Member {
-    return memberOf(this.#seed, index);
+    return memberOf(this.#p, this.#seed, index);
   }
 
   count(category: Category, language: Language): number {

@@ -1,17 +1,6 @@
 import type { Cell } from './levels.ts';
 import type { Roster } from './members.ts';
-import {
-  AFTER_FAILURE,
-  type Category,
-  FOLLOW_ON_SHARE,
-  ISSUE_PARAMETERS,
-  type JourneyType,
-  OTHER_CALL_TOPICS,
-  REASON_GIVEN,
-  REPEAT_AFTER_FAILURE,
-  REPEAT_DELAY,
-  REPEAT_TARGET,
-} from './parameters.ts';
+import { CATEGORIES, type JourneyType, type Parameters } from './parameters.ts';
 
 const WINDOW_DAYS = 7;
 
@@ -50,63 +39,64 @@ export interface Volumes {
  * How often a leakage call must induce another so that the share of repeats comes out at its target.
  * By chance alone a call has a predecessor with probability 1 - exp(-7 lambda): a target below that floor cannot be had.
  */
-export function planRepeats(roster: Roster, cells: readonly Cell[], volumes: Volumes): RepeatPlan {
+export function planRepeats(p: Parameters, roster: Roster, cells: readonly Cell[], volumes: Volumes): RepeatPlan {
   const induced = new Map<number, number>();
   const problems: string[] = [];
-  for (const goal of goalsOf(roster, cells, volumes)) {
-    const floor = repeatShare(goal, 0);
+  for (const goal of goalsOf(p, roster, cells, volumes)) {
+    const floor = repeatShare(p, goal, 0);
     if (floor > goal.target) {
       problems.push(
         `${goal.name}: with so few members ${percent(floor)} of the calls are repeats by chance, more than the intended ${percent(goal.target)}`,
       );
       continue;
     }
-    const q = solve((probability) => repeatShare(goal, probability), goal.target);
+    const q = solve((probability) => repeatShare(p, goal, probability), goal.target);
     for (const cell of goal.cells) induced.set(cell.index, q);
   }
   return problems.length > 0 ? { ok: false, problems } : { ok: true, induced };
 }
 
-// A call that gives a generic reason is of no family: it neither is a repeat nor makes one.
-const IN_FAMILY = shareInFamily();
-
-// An induced call is near its cause: it widens the week in which its member has called only by the delay between them.
-const INDUCED_COVERAGE = meanDelayDays() / WINDOW_DAYS;
-
 /** The share of leakage calls that are repeats if each induces another with probability `q`. */
-function repeatShare(goal: Goal, q: number): number {
+function repeatShare(p: Parameters, goal: Goal, q: number): number {
+  const { followOn } = p.calls;
+  const { afterFailure } = p.repeats;
+  const inFamily = shareInFamily(p);
+  // An induced call is near its cause: it widens the week in which its member has called only by the delay between them.
+  const inducedCoverage = meanDelayDays(p) / WINDOW_DAYS;
   let repeats = 0;
   let leaks = 0;
   for (const group of goal.groups) {
-    const induced = (q * group.inducingLeaks) / (1 + FOLLOW_ON_SHARE);
-    const preceded = REPEAT_AFTER_FAILURE * induced + FOLLOW_ON_SHARE * group.leaks;
-    const sure = IN_FAMILY * IN_FAMILY * preceded;
-    const fresh = (group.earlierLeaks * (1 - REPEAT_AFTER_FAILURE * q)) / (1 + FOLLOW_ON_SHARE);
-    const predecessors = fresh + induced * INDUCED_COVERAGE + group.others;
-    const chance = 1 - Math.exp((-WINDOW_DAYS * IN_FAMILY * predecessors) / group.members);
-    repeats += sure + (IN_FAMILY * group.leaks - sure) * chance;
+    const induced = (q * group.inducingLeaks) / (1 + followOn);
+    const preceded = afterFailure * induced + followOn * group.leaks;
+    const sure = inFamily * inFamily * preceded;
+    const fresh = (group.earlierLeaks * (1 - afterFailure * q)) / (1 + followOn);
+    const predecessors = fresh + induced * inducedCoverage + group.others;
+    const chance = 1 - Math.exp((-WINDOW_DAYS * inFamily * predecessors) / group.members);
+    repeats += sure + (inFamily * group.leaks - sure) * chance;
     leaks += group.leaks;
   }
   return leaks === 0 ? 0 : repeats / leaks;
 }
 
 /** The parts of the induced calls that come 0, 1, 2, ... days after the call that induced them. */
-export const INDUCED_AFTER_DAYS: readonly number[] = Array.from({ length: REPEAT_DELAY.maxDays + 1 }, (_, day) => {
-  const { meanDays, maxDays } = REPEAT_DELAY;
+export function inducedAfterDays({ repeats: { meanDays, maxDays } }: Parameters): readonly number[] {
   const until = (days: number): number => 1 - Math.exp(-Math.min(maxDays, Math.max(0, days)) / meanDays);
-  return (until(day + 0.5) - until(day - 0.5)) / until(maxDays);
-});
+  return Array.from(
+    { length: Math.ceil(maxDays) + 1 },
+    (_, day) => (until(day + 0.5) - until(day - 0.5)) / until(maxDays),
+  );
+}
 
 /** Mean of the exponential that is cut at its longest delay. */
-function meanDelayDays(): number {
-  const { meanDays, maxDays } = REPEAT_DELAY;
+function meanDelayDays({ repeats: { meanDays, maxDays } }: Parameters): number {
   const beyond = Math.exp(-maxDays / meanDays);
   return meanDays - (maxDays * beyond) / (1 - beyond);
 }
 
-function shareInFamily(): number {
+/** A call that gives a generic reason is of no family: it neither is a repeat nor makes one. */
+function shareInFamily({ calls: { reasonGiven } }: Parameters): number {
   const weight = (of: (given: string) => boolean): number =>
-    REASON_GIVEN.reduce((sum, [given, share]) => sum + (of(given) ? share : 0), 0);
+    reasonGiven.reduce((sum, [given, share]) => sum + (of(given) ? share : 0), 0);
   return weight((given) => given !== 'generic') / weight(() => true);
 }
 
@@ -120,54 +110,52 @@ function solve(f: (x: number) => number, target: number): number {
   return low;
 }
 
-function goalsOf(roster: Roster, cells: readonly Cell[], volumes: Volumes): Goal[] {
-  const of = (type: JourneyType): Cell[] => cells.filter((cell) => ISSUE_PARAMETERS[cell.issue].journeyType === type);
+function goalsOf(p: Parameters, roster: Roster, cells: readonly Cell[], volumes: Volumes): Goal[] {
+  const { targets } = p.repeats;
+  const of = (type: JourneyType): Cell[] => cells.filter((cell) => cell.about.journeyType === type);
   const goal = (name: string, target: number, goalCells: Cell[], split: (cell: Cell) => string): Goal => ({
     name,
     target,
     cells: goalCells,
-    groups: [...Map.groupBy(goalCells, split).values()].map((group) => groupOf(roster, group, volumes)),
+    groups: [...Map.groupBy(goalCells, split).values()].map((group) => groupOf(p, roster, group, volumes)),
   });
-  const billing = Object.entries(REPEAT_TARGET.billing).map(([category, target]) =>
+  const billing = CATEGORIES.map((category) =>
     goal(
       `billing calls of ${category}`,
-      target,
-      of('billing').filter((cell) => cell.category === (category as Category)),
+      targets.billing[category],
+      of('billing').filter((cell) => cell.category === category),
       () => '',
     ),
   );
   return [
     ...billing,
-    goal('id card calls', REPEAT_TARGET.id_card, of('id_card'), (cell) => String(cell.language === 'Spanish')),
-    goal('pharmacy calls', REPEAT_TARGET.pharmacy, of('pharmacy'), (cell) => cell.category),
+    goal('id card calls', targets.id_card, of('id_card'), (cell) => String(cell.language === 'Spanish')),
+    goal('pharmacy calls', targets.pharmacy, of('pharmacy'), (cell) => cell.category),
   ].filter((one) => one.cells.length > 0);
 }
 
-function groupOf(roster: Roster, cells: readonly Cell[], volumes: Volumes): Group {
+function groupOf(p: Parameters, roster: Roster, cells: readonly Cell[], volumes: Volumes): Group {
   const cohorts = new Set(cells.map((cell) => `${cell.category}/${cell.language}`));
   let members = 0;
   for (const cell of cells) {
     if (cohorts.delete(`${cell.category}/${cell.language}`)) members += roster.count(cell.category, cell.language);
   }
   const sum = (of: (cell: Cell) => number): number => cells.reduce((total, cell) => total + of(cell), 0);
-  const late = sum(
-    (cell) => (volumes.leaks(cell, 0) / ISSUE_PARAMETERS[cell.issue].leakRate) * AFTER_FAILURE.lateAlignedCall,
-  );
+  const late = sum((cell) => (volumes.leaks(cell, 0) / p.issues[cell.issue].leakRate) * p.afterFailure.lateAlignedCall);
   return {
     members,
     leaks: sum((cell) => volumes.leaks(cell, 0)),
-    inducingLeaks: sum((cell) => volumes.leaks(cell, REPEAT_DELAY.meanDays)),
+    inducingLeaks: sum((cell) => volumes.leaks(cell, p.repeats.meanDays)),
     earlierLeaks: sum((cell) => volumes.leaks(cell, WINDOW_DAYS / 2)),
-    others: late + (otherCalls(cells, volumes) * members) / roster.size,
+    others: late + (otherCalls(p, cells, volumes) * members) / roster.size,
   };
 }
 
-function otherCalls(cells: readonly Cell[], volumes: Volumes): number {
-  const type = cells[0] === undefined ? null : ISSUE_PARAMETERS[cells[0].issue].journeyType;
-  const all = OTHER_CALL_TOPICS.reduce((sum, [, weight]) => sum + weight, 0);
-  const own = OTHER_CALL_TOPICS.filter(
-    ([topic]) => topic !== 'elsewhere' && ISSUE_PARAMETERS[topic].journeyType === type,
-  );
+function otherCalls(p: Parameters, cells: readonly Cell[], volumes: Volumes): number {
+  const { topics } = p.otherCalls;
+  const type = cells[0]?.about.journeyType;
+  const all = topics.reduce((sum, [, weight]) => sum + weight, 0);
+  const own = topics.filter(([topic]) => topic !== 'elsewhere' && p.issues[topic].journeyType === type);
   return (volumes.otherCallsPerDay * own.reduce((sum, [, weight]) => sum + weight, 0)) / all;
 }
 

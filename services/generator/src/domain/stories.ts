@@ -3,32 +3,18 @@ import { DAY_MS, HOUR_MS, MINUTE_MS, type Zone } from './calendar.ts';
 import { type CallKind, type TruthCall, uuid7 } from './emission.ts';
 import type { Noise } from './noise.ts';
 import {
-  AFTER_FAILURE,
   type Category,
-  ELSEWHERE_REASONS,
   ERROR_MESSAGES,
-  FOLLOW_ON_SHARE,
-  GENERIC_REASON,
-  HANDLE_SIGMA,
-  HOUR_PERCENT,
-  ISSUE_PARAMETERS,
-  type Issue,
+  type IssueParameters,
   JOURNEY_TYPES,
   type JourneyType,
-  OTHER_CALL,
-  REASON_GIVEN,
-  REPEAT_AFTER_FAILURE,
-  REPEAT_DELAY,
-  REPEAT_DEPTH_MAX,
-  SENTIMENT_NU,
-  TIME_TO_CALL,
-  TWO_JOURNEYS_SHARE,
-  UNDECIDED_SHARE,
+  type Parameters,
 } from './parameters.ts';
 import type { Random } from './random.ts';
 
 /** Where a story takes place: one stream of chance, one range of ids. */
 export interface Scene {
+  p: Parameters;
   random: Random;
   noise: Noise;
   zone: Zone;
@@ -37,6 +23,8 @@ export interface Scene {
   nextCall(letter: string): string;
   /** The version of the app that a session on a mobile device runs in. */
   appVersion(session: string): string;
+  /** A fix keeps this failure from happening: the journey is completed instead. */
+  healed(failure: { session: string; device: string; code: string }): boolean;
 }
 
 /** Who acts. Someone without a profile has no category. */
@@ -46,6 +34,7 @@ export interface Person {
 }
 
 interface Failure {
+  healed: boolean;
   session: string;
   device: string;
   /** The last decisive event: what a leakage call is charged to. */
@@ -54,7 +43,7 @@ interface Failure {
 
 export interface LeakOptions {
   person: Person;
-  issue: Issue;
+  about: IssueParameters;
   at: number;
   /** Probability of another call of the family within a week. */
   inducing: number;
@@ -114,36 +103,42 @@ function journeyEvent(
   };
 }
 
-function opening(random: Random, extraViews: number): Step[] {
-  const steps: Step[] = random.chance(0.3) ? [plain('login')] : [];
+function opening(random: Random, o: { login: number; secondView: number }): Step[] {
+  const steps: Step[] = random.chance(o.login) ? [plain('login')] : [];
   steps.push(plain('page_view'));
-  if (random.chance(extraViews)) steps.push(plain('page_view'));
+  if (random.chance(o.secondView)) steps.push(plain('page_view'));
   return steps;
 }
 
-export function failedJourney(scene: Scene, o: { person: Person; issue: Issue; at: number }): Failure {
+function failedJourney(scene: Scene, o: { person: Person; about: IssueParameters; at: number }): Failure {
   const { random } = scene;
-  const p = ISSUE_PARAMETERS[o.issue];
-  const session = scene.nextSession(p.letter);
-  const device = random.weighted(p.devices);
-  const steps = opening(random, 0.2);
+  const { login, secondView, twoTypes } = scene.p.journeys;
+  const { letter, devices, codes, abandonOnly, errorAndAbandon, journeyType: type } = o.about;
+  const session = scene.nextSession(letter);
+  const device = random.weighted(devices);
+  const steps = opening(random, { login, secondView: secondView.failed });
   const ending = random.next();
-  const error: Step = { action: 'error', code: random.weighted(p.codes) };
-  if (ending >= p.abandonOnly) steps.push(error);
-  if (ending < p.abandonOnly + p.errorAndAbandon) steps.push(plain('abandon'));
-  if (random.chance(TWO_JOURNEYS_SHARE)) sideJourney(scene, { ...o, session, device, except: p.journeyType });
-  const anchorAt = act(scene, { ...o, session, type: p.journeyType, device, steps });
-  return { session, device, anchorAt };
+  const code = random.weighted(codes);
+  const healed = scene.healed({ session, device, code });
+  if (healed) steps.push(plain('complete'));
+  else {
+    if (ending >= abandonOnly) steps.push({ action: 'error', code });
+    if (ending < abandonOnly + errorAndAbandon) steps.push(plain('abandon'));
+  }
+  if (random.chance(twoTypes)) sideJourney(scene, { ...o, session, device, except: type });
+  const anchorAt = act(scene, { ...o, session, type, device, steps });
+  return { healed, session, device, anchorAt };
 }
 
 export function otherJourney(scene: Scene, o: { person: Person; type: JourneyType; at: number }): void {
   const { random } = scene;
-  const p = ISSUE_PARAMETERS[o.type === 'billing' ? 'other_billing' : o.type];
-  const session = scene.nextSession(p.letter);
-  const device = random.weighted(p.devices);
-  const steps = opening(random, 0.5);
-  if (!random.chance(UNDECIDED_SHARE)) steps.push(plain('complete'));
-  if (random.chance(TWO_JOURNEYS_SHARE)) sideJourney(scene, { ...o, session, device, except: o.type });
+  const { login, secondView, undecided, twoTypes } = scene.p.journeys;
+  const { letter, devices } = scene.p.issues[o.type === 'billing' ? 'other_billing' : o.type];
+  const session = scene.nextSession(letter);
+  const device = random.weighted(devices);
+  const steps = opening(random, { login, secondView: secondView.other });
+  if (!random.chance(undecided)) steps.push(plain('complete'));
+  if (random.chance(twoTypes)) sideJourney(scene, { ...o, session, device, except: o.type });
   act(scene, { ...o, session, device, steps });
 }
 
@@ -159,31 +154,35 @@ function sideJourney(
 /** A failure that makes the member call, and what follows from the call. */
 export function leak(scene: Scene, o: LeakOptions): void {
   const first = leakCall(scene, { ...o, kind: 'leak', repeatOf: null });
-  induce(scene, o, { ...first, depth: 0 });
+  if (first !== null) induce(scene, o, { ...first, depth: 0 });
 }
 
+/** Null where the journey did not fail after all. */
 function leakCall(
   scene: Scene,
   o: LeakOptions & { kind: CallKind; repeatOf: string | null },
-): { callId: string; callAt: number } {
+): { callId: string; callAt: number } | null {
   const { random } = scene;
+  const { followOn, timeToCall } = scene.p.calls;
   const failure = failedJourney(scene, o);
-  const callAt = failure.anchorAt + timeToCall(random);
-  const about = { person: o.person, issue: o.issue, leakage: true, session: failure.session };
-  const callId = alignedCall(scene, { ...about, at: callAt, kind: o.kind, repeatOf: o.repeatOf });
-  const windowEnd = failure.anchorAt + TIME_TO_CALL.maxMinutes * MINUTE_MS;
-  if (random.chance(FOLLOW_ON_SHARE)) {
+  if (failure.healed) return null;
+  const callAt = failure.anchorAt + timeToCallMs(scene);
+  const call = { person: o.person, about: o.about, leakage: true, session: failure.session };
+  const callId = alignedCall(scene, { ...call, at: callAt, kind: o.kind, repeatOf: o.repeatOf });
+  const windowEnd = failure.anchorAt + timeToCall.maxMinutes * MINUTE_MS;
+  if (random.chance(followOn)) {
     const again = Math.min(windowEnd, Math.floor(random.between(callAt + 1, windowEnd)));
-    alignedCall(scene, { ...about, at: again, kind: 'follow_on', repeatOf: callId });
+    alignedCall(scene, { ...call, at: again, kind: 'follow_on', repeatOf: callId });
   }
   return { callId, callAt };
 }
 
 function induce(scene: Scene, o: LeakOptions, from: { callId: string; callAt: number; depth: number }): void {
   const { random } = scene;
-  if (from.depth >= REPEAT_DEPTH_MAX || !random.chance(o.inducing)) return;
+  const { depth, afterFailure } = scene.p.repeats;
+  if (from.depth >= depth || !random.chance(o.inducing)) return;
   const at = repeatTime(scene, from.callAt);
-  if (random.chance(REPEAT_AFTER_FAILURE)) {
+  if (random.chance(afterFailure)) {
     // The journey comes before the call that must still be within the week.
     const next = leakCall(scene, {
       ...o,
@@ -191,66 +190,69 @@ function induce(scene: Scene, o: LeakOptions, from: { callId: string; callAt: nu
       kind: 'repeat_after_failure',
       repeatOf: from.callId,
     });
-    induce(scene, o, { ...next, depth: from.depth + 1 });
+    if (next !== null) induce(scene, o, { ...next, depth: from.depth + 1 });
   } else {
-    const about = { person: o.person, issue: o.issue, leakage: false, session: null };
-    alignedCall(scene, { ...about, at, kind: 'repeat', repeatOf: from.callId });
+    const call = { person: o.person, about: o.about, leakage: false, session: null };
+    alignedCall(scene, { ...call, at, kind: 'repeat', repeatOf: from.callId });
   }
 }
 
 /** Within a week, far enough from the first call's failure, at an hour when people call. */
 function repeatTime(scene: Scene, from: number): number {
   const { random, zone } = scene;
+  const { meanDays, maxDays } = scene.p.repeats;
+  const { hours } = scene.p.time;
+  const busiest = Math.max(...hours);
   let at = from + 2 * HOUR_MS;
   for (let attempt = 0; attempt < 50; attempt++) {
-    const delay = random.exponential(REPEAT_DELAY.meanDays * DAY_MS);
-    if (delay < 2 * HOUR_MS || delay > REPEAT_DELAY.maxDays * DAY_MS) continue;
+    const delay = random.exponential(meanDays * DAY_MS);
+    if (delay < 2 * HOUR_MS || delay > maxDays * DAY_MS) continue;
     at = Math.floor(from + delay);
-    if (random.chance((HOUR_PERCENT[zone.local(at).hour] ?? 0) / 11)) break;
+    if (random.chance((hours[zone.local(at).hour] ?? 0) / busiest)) break;
   }
   return at;
 }
 
 /** A failure nobody is charged for. */
-export function otherFailure(scene: Scene, o: { person: Person; issue: Issue; at: number }): void {
+export function otherFailure(scene: Scene, o: { person: Person; about: IssueParameters; at: number }): void {
   const { random } = scene;
   const failure = failedJourney(scene, o);
+  if (failure.healed) return;
   // The shares are of all failures; this one is among those that do not leak.
-  const which = random.next() * (1 - ISSUE_PARAMETERS[o.issue].leakRate);
-  const { unalignedCall, lateAlignedCall, completedLater } = AFTER_FAILURE;
-  const about = { person: o.person, leakage: false, session: null, repeatOf: null };
+  const which = random.next() * (1 - o.about.leakRate);
+  const { unalignedCall, lateAlignedCall, completedLater } = scene.p.afterFailure;
   if (which < unalignedCall) {
-    elsewhereCall(scene, { person: o.person, at: failure.anchorAt + timeToCall(random), kind: 'unaligned' });
+    elsewhereCall(scene, { person: o.person, at: failure.anchorAt + timeToCallMs(scene), kind: 'unaligned' });
   } else if (which < unalignedCall + lateAlignedCall) {
     const at = Math.floor(failure.anchorAt + random.between(31 * MINUTE_MS, 240 * MINUTE_MS));
-    alignedCall(scene, { ...about, issue: o.issue, at, kind: 'late_aligned' });
+    alignedCall(scene, { ...o, at, leakage: false, session: null, kind: 'late_aligned', repeatOf: null });
   } else if (which < unalignedCall + lateAlignedCall + completedLater) {
     cure(scene, { ...o, failure });
   }
 }
 
-function cure(scene: Scene, o: { person: Person; issue: Issue; failure: Failure }): void {
+function cure(scene: Scene, o: { person: Person; about: IssueParameters; failure: Failure }): void {
   const { random } = scene;
-  const p = ISSUE_PARAMETERS[o.issue];
-  const session = random.chance(AFTER_FAILURE.otherSession) ? scene.nextSession(p.letter) : o.failure.session;
+  const { otherSession, curedCall, completedLater } = scene.p.afterFailure;
+  const session = random.chance(otherSession) ? scene.nextSession(o.about.letter) : o.failure.session;
   const at = o.failure.anchorAt + MINUTE_MS + random.int(15 * MINUTE_MS);
-  const { person, issue } = o;
+  const { person, about } = o;
   const done = act(scene, {
     person,
     session,
-    type: p.journeyType,
+    type: about.journeyType,
     device: o.failure.device,
     at,
     steps: [plain('complete')],
   });
-  if (random.chance(AFTER_FAILURE.curedCall / AFTER_FAILURE.completedLater)) {
+  if (random.chance(curedCall / completedLater)) {
     const callAt = done + MINUTE_MS + random.int(12 * MINUTE_MS);
-    alignedCall(scene, { person, issue, leakage: false, session: null, at: callAt, kind: 'cured', repeatOf: null });
+    alignedCall(scene, { person, about, leakage: false, session: null, at: callAt, kind: 'cured', repeatOf: null });
   }
 }
 
 /** The member calls first and fails afterwards: never leakage. */
-export function callBeforeFailure(scene: Scene, o: { person: Person; issue: Issue; at: number }): void {
+export function callBeforeFailure(scene: Scene, o: { person: Person; about: IssueParameters; at: number }): void {
   alignedCall(scene, {
     ...o,
     at: Math.floor(o.at),
@@ -259,33 +261,38 @@ export function callBeforeFailure(scene: Scene, o: { person: Person; issue: Issu
     kind: 'before_failure',
     repeatOf: null,
   });
-  const p = ISSUE_PARAMETERS[o.issue];
+  const { letter, codes, devices, journeyType } = o.about;
   const at = Math.floor(o.at) + 1 + scene.random.int(5 * MINUTE_MS - 1);
-  const steps: Step[] = [{ action: 'error', code: scene.random.weighted(p.codes) }];
+  const steps: Step[] = [{ action: 'error', code: scene.random.weighted(codes) }];
   act(scene, {
     person: o.person,
-    session: scene.nextSession(p.letter),
-    type: p.journeyType,
-    device: scene.random.weighted(p.devices),
+    session: scene.nextSession(letter),
+    type: journeyType,
+    device: scene.random.weighted(devices),
     at,
     steps,
   });
 }
 
-export function familyCall(scene: Scene, o: { person: Person; issue: Issue; at: number; kind: CallKind }): void {
+export function familyCall(
+  scene: Scene,
+  o: { person: Person; about: IssueParameters; at: number; kind: CallKind },
+): void {
   alignedCall(scene, { ...o, at: Math.floor(o.at), leakage: false, session: null, repeatOf: null });
 }
 
-function timeToCall(random: Random): number {
+/** In milliseconds. */
+function timeToCallMs({ random, p }: Scene): number {
+  const { medianMinutes, sigma, maxMinutes } = p.calls.timeToCall;
   for (;;) {
-    const minutes = random.lognormal(Math.log(TIME_TO_CALL.medianMinutes), TIME_TO_CALL.sigma);
-    if (minutes <= TIME_TO_CALL.maxMinutes) return Math.max(1, Math.floor(minutes * MINUTE_MS));
+    const minutes = random.lognormal(Math.log(medianMinutes), sigma);
+    if (minutes <= maxMinutes) return Math.max(1, Math.floor(minutes * MINUTE_MS));
   }
 }
 
 interface AlignedCall {
   person: Person;
-  issue: Issue;
+  about: IssueParameters;
   at: number;
   leakage: boolean;
   session: string | null;
@@ -295,30 +302,32 @@ interface AlignedCall {
 
 function alignedCall(scene: Scene, o: AlignedCall): string {
   const { random } = scene;
-  const p = ISSUE_PARAMETERS[o.issue];
+  const { about } = o;
+  const { reasonGiven, genericReason } = scene.p.calls;
   const category = o.person.category ?? GENERIC_CATEGORY;
-  const given = random.weighted(REASON_GIVEN);
-  const explicit = random.weighted(p.reasons);
+  const given = random.weighted(reasonGiven);
+  const explicit = random.weighted(about.reasons);
   return sendCall(scene, {
     ...o,
-    letter: p.letter,
-    token: p.ivrToken,
-    reason: given === 'explicit' ? explicit : given === 'generic' ? GENERIC_REASON : null,
-    handleSeconds: p.handleSeconds[category],
-    sentiment: p.sentiment[category],
-    resolution: p.resolution,
-    reasons: given === 'explicit' ? p.reasons : null,
-    journeyType: o.leakage ? p.journeyType : null,
+    letter: about.letter,
+    token: about.ivrToken,
+    reason: given === 'explicit' ? explicit : given === 'generic' ? genericReason : null,
+    handleSeconds: about.handleSeconds[category],
+    sentiment: about.sentiment[category],
+    resolution: about.resolution,
+    reasons: given === 'explicit' ? about.reasons : null,
+    journeyType: o.leakage ? about.journeyType : null,
   });
 }
 
-const ELSEWHERE_WEIGHTS = ELSEWHERE_REASONS.map((one) => [one, one.weight] as const);
-
 /** A call about something no journey is about. */
 export function elsewhereCall(scene: Scene, o: { person: Person; at: number; kind: CallKind }): void {
-  const about = scene.random.weighted(ELSEWHERE_WEIGHTS);
+  const { elsewhere, handleSeconds, sentiment, resolution } = scene.p.otherCalls;
+  const about = scene.random.weighted(elsewhere.map((one) => [one, one.weight] as const));
   sendCall(scene, {
-    ...OTHER_CALL,
+    handleSeconds,
+    sentiment,
+    resolution,
     ...o,
     at: Math.floor(o.at),
     letter: 'O',
@@ -357,10 +366,10 @@ function sendCall(scene: Scene, o: CallToSend): string {
     member_id: o.person.id,
     call_timestamp: o.at,
     ivr_path: `main > ${o.token} > agent`,
-    handle_time_seconds: handleTime(random, o.handleSeconds),
+    handle_time_seconds: handleTime(scene, o.handleSeconds),
     agent_id: `AGT-${String(1 + random.int(scene.agents)).padStart(4, '0')}`,
     call_reason: o.reason,
-    sentiment_score: sentiment(random, o.sentiment),
+    sentiment_score: sentiment(scene, o.sentiment),
     resolution_status: random.weighted(o.resolution),
     revision: 0,
     deleted: false,
@@ -379,7 +388,7 @@ function sendCall(scene: Scene, o: CallToSend): string {
   };
   // Drawn whether or not it is used, so that the rate of corrections shifts nothing.
   const corrected: Partial<CallLog> = {
-    sentiment_score: sentiment(random, o.sentiment),
+    sentiment_score: sentiment(scene, o.sentiment),
     resolution_status: random.weighted(o.resolution),
     ...(o.reasons === null ? {} : { call_reason: random.weighted(o.reasons) }),
   };
@@ -387,13 +396,15 @@ function sendCall(scene: Scene, o: CallToSend): string {
   return callId;
 }
 
-function handleTime(random: Random, mean: number): number {
-  const seconds = random.lognormal(Math.log(mean) - (HANDLE_SIGMA * HANDLE_SIGMA) / 2, HANDLE_SIGMA);
+function handleTime({ random, p }: Scene, mean: number): number {
+  const { handleSigma } = p.calls;
+  const seconds = random.lognormal(Math.log(mean) - handleSigma ** 2 / 2, handleSigma);
   return Math.min(14_400, Math.max(20, Math.round(seconds)));
 }
 
 /** Between -1 and 1, with four decimals. */
-function sentiment(random: Random, mean: number): number {
-  const score = 2 * random.beta((SENTIMENT_NU * (1 + mean)) / 2, (SENTIMENT_NU * (1 - mean)) / 2) - 1;
+function sentiment({ random, p }: Scene, mean: number): number {
+  const { sentimentNu } = p.calls;
+  const score = 2 * random.beta((sentimentNu * (1 + mean)) / 2, (sentimentNu * (1 - mean)) / 2) - 1;
   return Math.round(score * 10_000) / 10_000;
 }

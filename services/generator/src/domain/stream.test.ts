@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { dayOfDate } from './calendar.ts';
 import type { Emission } from './emission.ts';
 import { DEFAULT_RATES } from './noise.ts';
+import { DEFAULT_PARAMETERS } from './parameters.ts';
 import { advance, BEGINNING, type StreamPosition, streamFrom } from './stream.ts';
 import { World } from './world.ts';
 
@@ -15,6 +16,7 @@ const world = new World({
   callsPerDay: 30,
   parity: false,
   rates: { ...DEFAULT_RATES, duplicates: 0.2 },
+  parameters: DEFAULT_PARAMETERS,
 });
 
 function take(count: number, from: StreamPosition): Emission[] {

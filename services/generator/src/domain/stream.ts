@@ -1,6 +1,6 @@
 import { HOUR_MS } from './calendar.ts';
 import type { Emission } from './emission.ts';
-import { STORY_SPAN_MS, type World } from './world.ts';
+import type { World } from './world.ts';
 
 /** How far the stream was sent: everything before `at`, and so many records of exactly `at`. */
 export interface StreamPosition {
@@ -22,7 +22,7 @@ export function* streamFrom(world: World, position: StreamPosition): Generator<E
     const rest = skip(chunk);
     if (rest.length > 0) yield rest;
   }
-  const needed = Math.floor((position.at - STORY_SPAN_MS) / HOUR_MS);
+  const needed = Math.floor((position.at - world.storySpanMs) / HOUR_MS);
   const pending = new Map<number, Emission[]>();
   for (let hour = Math.max(world.firstHour, needed); ; hour++) {
     for (const emission of world.simulateHour(hour)) {

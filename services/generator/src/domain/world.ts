@@ -1,39 +1,20 @@
 import type { MemberProfile } from '@leakage/schemas';
 import { DAY_MS, dateText, HOUR_MS, MINUTE_MS, Zone } from './calendar.ts';
+import { type Change, concerns, failuresFactor, includes, repeatsFactor, within } from './changes.ts';
 import type { Emission } from './emission.ts';
-import { type Cell, cellsOf, leaksPerDay } from './levels.ts';
+import { type Cell, CellLevels, cellsOf } from './levels.ts';
 import { enrollmentDate, languageOf, type Member, planOf, Roster } from './members.ts';
 import { NOISE_SPAN_MS, Noise, type Rates } from './noise.ts';
 import {
-  AGENTS,
-  APP_VERSIONS,
-  CALL_BEFORE_FAILURE_SHARE,
-  CATEGORIES,
-  CATEGORY_SHARE,
-  DAY_CV,
-  ENROLLMENTS_PER_DAY,
-  EVENTS_PER_COMPLETED,
-  EVENTS_PER_FAILED,
-  FOLLOW_ON_SHARE,
-  FULL_SCALE_CALLS,
-  HOUR_CV,
-  HOUR_PERCENT,
-  ISSUE_PARAMETERS,
+  fullScaleCalls,
+  type IssueParameters,
   JOURNEY_TYPES,
-  JOURNEYS_PER_DAY,
   type JourneyType,
   LANGUAGES,
-  LATE_PROFILE_SHARE,
-  OTHER_CALL_TOPICS,
-  OTHER_CALLS_PER_DAY,
-  PROFILE_CHANGES_PER_MEMBER_DAY,
-  REPEAT_AFTER_FAILURE,
-  REPEAT_DELAY,
-  REPEAT_DEPTH_MAX,
-  WEEKDAY_FACTOR,
+  type Parameters,
 } from './parameters.ts';
 import { Random } from './random.ts';
-import { INDUCED_AFTER_DAYS, planRepeats } from './repeats.ts';
+import { inducedAfterDays, planRepeats } from './repeats.ts';
 import * as story from './stories.ts';
 
 /** Everything that decides what the world is: the same shape gives the same bytes. */
@@ -51,10 +32,8 @@ export interface Shape {
   /** Every failure leaks, and repeats are as chance has them: one day of the original's figures. */
   parity: boolean;
   rates: Rates;
+  parameters: Parameters;
 }
-
-/** No record is sent later after the hour in which its story began. */
-export const STORY_SPAN_MS = REPEAT_DEPTH_MAX * REPEAT_DELAY.maxDays * DAY_MS + NOISE_SPAN_MS + DAY_MS;
 
 const HOURS_FROM = Date.UTC(2000, 0, 1) / HOUR_MS;
 
@@ -68,19 +47,36 @@ export class World {
   readonly cells: readonly Cell[];
   readonly agents: number;
   readonly scale: number;
+  /** No record is sent later than this after the hour in which its story began. */
+  readonly storySpanMs: number;
+  readonly #p: Parameters;
+  readonly #levels: CellLevels;
+  readonly #changes: Change[];
   readonly #induced: ReadonlyMap<number, number>;
+  readonly #inducedAfterDays: readonly number[];
   readonly #completedPerDay: Readonly<Record<JourneyType, number>>;
 
   /** Throws a RangeError that says which targets a shape cannot meet. */
-  constructor(shape: Shape) {
+  constructor(shape: Shape, changes: readonly Change[] = []) {
+    const p = shape.parameters;
     this.shape = shape;
+    this.#p = p;
+    this.#changes = [...changes];
     this.zone = new Zone(shape.timeZone);
-    this.roster = new Roster(shape.seed, shape.members);
-    this.cells = cellsOf(this.roster);
-    this.scale = shape.callsPerDay / FULL_SCALE_CALLS;
-    this.agents = Math.max(1, Math.round(AGENTS * this.scale));
+    this.roster = new Roster(p.members, shape.seed, shape.members);
+    this.cells = cellsOf(p, this.roster);
+    this.#levels = new CellLevels(p, shape.callsPerDay);
+    this.scale = shape.callsPerDay / fullScaleCalls(p);
+    this.agents = Math.max(1, Math.round(p.calls.agents * this.scale));
+    this.storySpanMs = p.repeats.depth * p.repeats.maxDays * DAY_MS + NOISE_SPAN_MS + DAY_MS;
+    this.#inducedAfterDays = inducedAfterDays(p);
     this.#completedPerDay = this.#completed();
     this.#induced = shape.parity ? new Map() : this.#plan();
+  }
+
+  /** From its instant on, which no simulated hour may have reached. */
+  change(change: Change): void {
+    this.#changes.push(change);
   }
 
   get firstHour(): number {
@@ -88,7 +84,7 @@ export class World {
   }
 
   leakRate(cell: Cell): number {
-    return this.shape.parity ? 1 : ISSUE_PARAMETERS[cell.issue].leakRate;
+    return this.shape.parity ? 1 : cell.about.leakRate;
   }
 
   /** The profile of a member as it is when the world begins. */
@@ -102,18 +98,15 @@ export class World {
   simulateHour(hour: number): Emission[] {
     const out: Emission[] = [];
     const { day, hour: localHour, weekday } = this.zone.local(hour * HOUR_MS);
-    const percent = HOUR_PERCENT[localHour] ?? 0;
+    const { hours, weekdays } = this.#p.time;
+    const percent = hours[localHour] ?? 0;
     if (percent === 0) return out;
-    const activity = (percent / 100) * (WEEKDAY_FACTOR[weekday] ?? 1);
+    const activity = (percent / 100) * (weekdays[weekday] ?? 1);
     const moods = new Map(JOURNEY_TYPES.map((type) => [type, this.#mood(type, day, hour)]));
     for (const cell of this.cells) {
-      const mood = moods.get(ISSUE_PARAMETERS[cell.issue].journeyType) ?? 1;
-      this.#failures(out, {
-        hour,
-        day,
-        cell,
-        perHour: leaksPerDay(cell, day - this.shape.anchorDay, this.shape.callsPerDay) * activity * mood,
-      });
+      const mood = moods.get(cell.about.journeyType) ?? 1;
+      const planned = this.#levels.planned(cell, day - this.shape.anchorDay);
+      this.#failures(out, { hour, day, cell, planned: planned * activity * mood });
     }
     for (const [i, type] of JOURNEY_TYPES.entries()) this.#completions(out, { hour, stream: 50 + i, type, activity });
     this.#otherCalls(out, hour, activity);
@@ -123,44 +116,63 @@ export class World {
   }
 
   #plan(): ReadonlyMap<number, number> {
-    const leaks = (cell: Cell, daysAgo: number): number =>
-      leaksPerDay(cell, REFERENCE_OFFSET - daysAgo, this.shape.callsPerDay);
-    const plan = planRepeats(this.roster, this.cells, { leaks, otherCallsPerDay: OTHER_CALLS_PER_DAY * this.scale });
+    const leaks = (cell: Cell, daysAgo: number): number => this.#levels.planned(cell, REFERENCE_OFFSET - daysAgo);
+    const volumes = { leaks, otherCallsPerDay: this.#p.otherCalls.perDay * this.scale };
+    const plan = planRepeats(this.#p, this.roster, this.cells, volumes);
     if (!plan.ok) throw new RangeError(`${plan.problems.join('; ')}. Use more members or fewer calls`);
     return plan.induced;
   }
 
+  /** Journeys that do not fail: as many as the digital events a day have room for. */
   #completed(): Record<JourneyType, number> {
+    const { login, secondView, undecided, twoTypes, perDay } = this.#p.journeys;
+    const { calls, afterFailure } = this.#p;
+    const opening = login + 1 + 2 * twoTypes;
     let failed = 0;
+    let events = 0;
     for (const cell of this.cells) {
-      failed += leaksPerDay(cell, REFERENCE_OFFSET, this.shape.callsPerDay) / this.leakRate(cell);
+      const leaks = this.#levels.planned(cell, REFERENCE_OFFSET);
+      const { errorAndAbandon } = this.#p.issues[cell.issue];
+      const failures = this.shape.parity ? leaks : leaks / this.#p.issues[cell.issue].leakRate;
+      failed += failures;
+      // Beside the opening: errors, abandons, and completions later; and the failure of who called first.
+      events += failures * (opening + secondView.failed + 1 + errorAndAbandon + afterFailure.completedLater);
+      events += leaks * calls.beforeFailure;
     }
-    const journeys = (this.shape.eventsPerDay - failed * EVENTS_PER_FAILED) / EVENTS_PER_COMPLETED;
-    if (journeys < 0) {
+    const room = this.shape.eventsPerDay - events;
+    if (room < 0) {
       throw new RangeError(
         `${this.shape.eventsPerDay} digital events a day cannot hold the ${Math.ceil(failed)} failed journeys that lead to ${this.shape.callsPerDay} calls a day`,
       );
     }
-    const all = JOURNEY_TYPES.reduce((sum, type) => sum + JOURNEYS_PER_DAY[type], 0);
+    const journeys = room / (opening + secondView.other + 1 - undecided);
+    const all = JOURNEY_TYPES.reduce((sum, type) => sum + perDay[type], 0);
     return {
-      billing: (journeys * JOURNEYS_PER_DAY.billing) / all,
-      id_card: (journeys * JOURNEYS_PER_DAY.id_card) / all,
-      pharmacy: (journeys * JOURNEYS_PER_DAY.pharmacy) / all,
+      billing: (journeys * perDay.billing) / all,
+      id_card: (journeys * perDay.id_card) / all,
+      pharmacy: (journeys * perDay.pharmacy) / all,
     };
   }
 
   /** Days and hours differ by more than Poisson: what makes plain intervals too narrow. */
   #mood(type: JourneyType, day: number, hour: number): number {
     const { seed } = this.shape;
+    const { dayCv, hourCv } = this.#p.time;
     return (
-      new Random(seed, 'day', type, day).gammaFactor(DAY_CV) * new Random(seed, 'hour', type, hour).gammaFactor(HOUR_CV)
+      new Random(seed, 'day', type, day).gammaFactor(dayCv) * new Random(seed, 'hour', type, hour).gammaFactor(hourCv)
     );
   }
 
-  #scene(out: Emission[], kind: string, hour: number, stream: number): story.Scene {
+  #scene(
+    out: Emission[],
+    kind: string,
+    hour: number,
+    stream: number,
+    healed: story.Scene['healed'] = () => false,
+  ): story.Scene {
     const { seed, rates } = this.shape;
     const place = `${hour - HOURS_FROM}-${stream}`;
-    const end = hour * HOUR_MS + STORY_SPAN_MS;
+    const end = hour * HOUR_MS + this.storySpanMs;
     const noise = new Noise({
       rates,
       random: new Random(seed, 'noise', kind, hour, stream),
@@ -171,6 +183,7 @@ export class World {
       spareCallId: numbered((n) => `CALL-X-${place}-${n}`),
     });
     return {
+      p: this.#p,
       random: new Random(seed, kind, hour, stream),
       noise,
       zone: this.zone,
@@ -178,44 +191,83 @@ export class World {
       nextSession: numbered((n, letter) => `SES-${letter}-${place}-${n}`),
       nextCall: numbered((n, letter) => `CALL-${letter}-${place}-${n}`),
       // A stream of its own: the field came later than the world, and shifts nothing in it.
-      appVersion: (session) => new Random(seed, 'app version', session).weighted(APP_VERSIONS),
+      appVersion: (session) => new Random(seed, 'app version', session).weighted(this.#p.journeys.appVersions),
+      healed,
     };
   }
 
-  #failures(out: Emission[], o: { hour: number; day: number; cell: Cell; perHour: number }): void {
-    const { cell, hour } = o;
-    const inducing = this.#induced.get(cell.index) ?? 0;
-    const leaks = this.#scene(out, 'leak', hour, cell.index);
-    const others = this.#scene(out, 'failure', hour, cell.index + 100);
-    const someone = (random: Random): Member => this.roster.someone(random, cell.category, cell.language);
-    const fresh = Math.max(0, o.perHour / (1 + FOLLOW_ON_SHARE) - o.perHour * this.#inducedPart(cell, o.day));
-    for (let n = leaks.random.poisson(fresh); n > 0; n--) {
-      story.leak(leaks, { person: someone(leaks.random), issue: cell.issue, at: within(leaks.random, hour), inducing });
-    }
-    for (let n = leaks.random.poisson(o.perHour * CALL_BEFORE_FAILURE_SHARE); n > 0; n--) {
-      story.callBeforeFailure(leaks, {
-        person: someone(leaks.random),
-        issue: cell.issue,
-        at: within(leaks.random, hour),
+  /** `planned`: leakage calls in this hour as the targets want them. */
+  #failures(out: Emission[], o: { hour: number; day: number; cell: Cell; planned: number }): void {
+    const { cell, hour, planned } = o;
+    const { failures, repeats } = cell.about;
+    const at = hour * HOUR_MS;
+    const changes = this.#changes.filter(({ from, scope }) => from <= at && concerns(scope, cell));
+    const probability = (this.#induced.get(cell.index) ?? 0) * repeats;
+    const inducing = changes.reduce((p, change) => p * repeatsFactor(change, at), probability);
+    const followOn = 1 + this.#p.calls.followOn;
+    const fresh = Math.max(0, planned / followOn - planned * this.#inducedPart(cell, o.day));
+    const rates = { fresh: fresh * failures, leaks: planned * failures, inducing };
+    const { seed } = this.shape;
+    const healed: story.Scene['healed'] = (failure) =>
+      changes.some((change) => {
+        const kept = failuresFactor(change, at);
+        return (
+          kept < 1 &&
+          includes(change.scope, failure) &&
+          !new Random(seed, 'fix', change.id, failure.session).chance(kept)
+        );
       });
+    this.#stories(out, { hour, cell, about: cell.about, rates, healed, streams: 0 });
+    for (const change of changes) {
+      const more = failuresFactor(change, at) - 1;
+      if (more <= 0) continue;
+      const { about, part } = within(change.scope, cell.about);
+      const extra = { fresh: rates.fresh * part * more, leaks: rates.leaks * part * more, inducing };
+      // Streams of their own: the stories that there are without the incident stay as they are.
+      this.#stories(out, { hour, cell, about, rates: extra, healed, streams: 1_000 * change.id });
     }
-    for (let n = others.random.poisson(o.perHour * (1 / this.leakRate(cell) - 1)); n > 0; n--) {
-      story.otherFailure(others, {
-        person: someone(others.random),
-        issue: cell.issue,
-        at: within(others.random, hour),
-      });
+  }
+
+  #stories(
+    out: Emission[],
+    o: {
+      hour: number;
+      cell: Cell;
+      about: IssueParameters;
+      rates: { fresh: number; leaks: number; inducing: number };
+      healed: story.Scene['healed'];
+      streams: number;
+    },
+  ): void {
+    const { hour, cell, about, rates, healed, streams } = o;
+    const leaks = this.#scene(out, 'leak', hour, streams + cell.index, healed);
+    const others = this.#scene(out, 'failure', hour, streams + cell.index + 100, healed);
+    const beginning = ({ random }: story.Scene) => ({
+      person: this.roster.someone(random, cell.category, cell.language),
+      about,
+      at: duringHour(random, hour),
+    });
+    for (let n = leaks.random.poisson(rates.fresh); n > 0; n--) {
+      story.leak(leaks, { ...beginning(leaks), inducing: rates.inducing });
+    }
+    for (let n = leaks.random.poisson(rates.leaks * this.#p.calls.beforeFailure); n > 0; n--) {
+      story.callBeforeFailure(leaks, beginning(leaks));
+    }
+    for (let n = others.random.poisson(rates.leaks * (1 / this.leakRate(cell) - 1)); n > 0; n--) {
+      story.otherFailure(others, beginning(others));
     }
   }
 
   /** Induced calls are leakage too: what part of a day's level they are, seen from the levels of the days before. */
   #inducedPart(cell: Cell, day: number): number {
-    const inducing = this.#induced.get(cell.index) ?? 0;
-    const { anchorDay, firstDay, callsPerDay } = this.shape;
-    const perDay = (d: number): number => (d < firstDay ? 0 : leaksPerDay(cell, d - anchorDay, callsPerDay));
+    const { anchorDay, firstDay } = this.shape;
+    const perDay = (d: number): number => (d < firstDay ? 0 : this.#levels.planned(cell, d - anchorDay));
+    const today = perDay(day);
+    if (today === 0) return 0;
     let inducers = 0;
-    for (const [daysAgo, part] of INDUCED_AFTER_DAYS.entries()) inducers += part * perDay(day - daysAgo);
-    return (REPEAT_AFTER_FAILURE * inducing * inducers) / ((1 + FOLLOW_ON_SHARE) * perDay(day));
+    for (const [daysAgo, part] of this.#inducedAfterDays.entries()) inducers += part * perDay(day - daysAgo);
+    const probability = this.#p.repeats.afterFailure * (this.#induced.get(cell.index) ?? 0);
+    return (probability * inducers) / ((1 + this.#p.calls.followOn) * today);
   }
 
   #completions(out: Emission[], o: { hour: number; stream: number; type: JourneyType; activity: number }): void {
@@ -224,7 +276,7 @@ export class World {
       story.otherJourney(scene, {
         person: this.roster.anyone(scene.random),
         type: o.type,
-        at: within(scene.random, o.hour),
+        at: duringHour(scene.random, o.hour),
       });
     }
   }
@@ -232,16 +284,17 @@ export class World {
   #otherCalls(out: Emission[], hour: number, activity: number): void {
     const scene = this.#scene(out, 'other call', hour, 60);
     const { random } = scene;
-    for (let n = random.poisson(OTHER_CALLS_PER_DAY * this.scale * activity); n > 0; n--) {
+    const { perDay, topics } = this.#p.otherCalls;
+    for (let n = random.poisson(perDay * this.scale * activity); n > 0; n--) {
       const orphan = random.chance(this.shape.rates.orphans);
       const person = orphan
         ? { id: `M-${9_000_000 + random.int(1_000_000)}`, category: null }
         : this.roster.anyone(random);
-      const topic = random.weighted(OTHER_CALL_TOPICS);
-      const at = within(random, hour);
+      const topic = random.weighted(topics);
+      const at = duringHour(random, hour);
       const kind = orphan ? 'orphan' : 'other';
       if (topic === 'elsewhere') story.elsewhereCall(scene, { person, at, kind });
-      else story.familyCall(scene, { person, issue: topic, at, kind });
+      else story.familyCall(scene, { person, about: this.#p.issues[topic], at, kind });
     }
   }
 
@@ -249,16 +302,21 @@ export class World {
   #enrollments(out: Emission[], hour: number, partOfDay: number): void {
     const scene = this.#scene(out, 'enrollment', hour, 70);
     const { random } = scene;
-    const count = random.poisson(ENROLLMENTS_PER_DAY * this.scale * partOfDay);
+    const { categories, enrollmentsPerDay, lateProfiles } = this.#p.members;
+    const count = random.poisson(enrollmentsPerDay * this.scale * partOfDay);
     for (let i = 1; i <= count; i++) {
-      const at = Math.floor(within(random, hour));
-      const category = random.weighted(
-        CATEGORIES.filter((c) => c !== 'MAPD Tenured').map((c) => [c, CATEGORY_SHARE[c]] as const),
-      );
+      const at = Math.floor(duringHour(random, hour));
+      const category = random.weighted(categories.filter(([name]) => name !== 'MAPD Tenured'));
       const id = `M-${hour - HOURS_FROM}${String(i).padStart(3, '0')}`;
-      const member: Member = { id, category, segment: 'new', language: languageOf(random, true), tenureMonths: 0 };
+      const member: Member = {
+        id,
+        category,
+        segment: 'new',
+        language: languageOf(this.#p.members, random, true),
+        tenureMonths: 0,
+      };
       const active = at + 5 * MINUTE_MS + random.int(25 * MINUTE_MS);
-      const late = random.chance(LATE_PROFILE_SHARE);
+      const late = random.chance(lateProfiles);
       const sentAt = late ? active + 1 + random.int(DAY_MS - 2 * HOUR_MS) : at;
       const { day } = this.zone.local(at);
       // East of Greenwich the local date can be a day that has not begun in UTC, where profiles are judged.
@@ -273,9 +331,9 @@ export class World {
   #profileChanges(out: Emission[], hour: number, partOfDay: number): void {
     const scene = this.#scene(out, 'profile change', hour, 80);
     const { random } = scene;
-    for (let n = random.poisson(this.roster.size * PROFILE_CHANGES_PER_MEMBER_DAY * partOfDay); n > 0; n--) {
+    for (let n = random.poisson(this.roster.size * this.#p.members.changesPerDay * partOfDay); n > 0; n--) {
       const member = this.roster.anyone(random);
-      const at = Math.floor(within(random, hour));
+      const at = Math.floor(duringHour(random, hour));
       const changed: Member = random.chance(0.5)
         ? { ...member, category: member.category === 'Commercial' ? 'MAPD Tenured' : 'Commercial' }
         : { ...member, language: random.pick(LANGUAGES.filter((language) => language !== member.language)) };
@@ -294,7 +352,7 @@ function numbered(write: (n: number, letter: string) => string): (letter?: strin
   };
 }
 
-function within(random: Random, hour: number): number {
+function duringHour(random: Random, hour: number): number {
   return hour * HOUR_MS + random.next() * HOUR_MS;
 }
 
