@@ -8,7 +8,7 @@ import { PARTITIONS, SOURCES, topicName } from '@leakage/schemas';
 import { dayOfDate } from '../../services/generator/src/domain/calendar.ts';
 import { DEFAULT_RATES } from '../../services/generator/src/domain/noise.ts';
 import { DEFAULT_PARAMETERS, PRESETS } from '../../services/generator/src/domain/parameters.ts';
-import { BEGINNING, streamFrom } from '../../services/generator/src/domain/stream.ts';
+import { streamFrom } from '../../services/generator/src/domain/stream.ts';
 import { World } from '../../services/generator/src/domain/world.ts';
 import { Encoder } from '../../services/generator/src/encoding.ts';
 import { type PreparedRecord, writeRecords } from './records-file.ts';
@@ -53,7 +53,7 @@ await writeRecords(file, records(Number(wanted)));
 
 function* records(max: number): Generator<PreparedRecord> {
   let count = 0;
-  for (const emissions of streamFrom(world, BEGINNING)) {
+  for (const emissions of streamFrom(world, Number.NEGATIVE_INFINITY)) {
     for (const emission of emissions) {
       if (count >= max) return;
       count += 1;

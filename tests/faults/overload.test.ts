@@ -24,7 +24,7 @@ import { DEFAULT_PARAMETERS, PRESETS } from '../../services/generator/src/domain
 import { BEGINNING } from '../../services/generator/src/domain/stream.ts';
 import { World } from '../../services/generator/src/domain/world.ts';
 import { Encoder } from '../../services/generator/src/encoding.ts';
-import { Feed } from '../../services/generator/src/feed.ts';
+import { Feed } from '../../services/generator/src/domain/feed.ts';
 import { emptyPipeline, type Pipeline } from '../support/pipeline.ts';
 import { report as endured, long } from './support/report.ts';
 

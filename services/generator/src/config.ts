@@ -1,4 +1,11 @@
-import { kafkaSettings, registryWriterSettings, type SettingsOf, setting, timeZoneSettings } from '@leakage/runtime';
+import {
+  kafkaSettings,
+  registryWriterSettings,
+  type Setting,
+  type SettingsOf,
+  setting,
+  timeZoneSettings,
+} from '@leakage/runtime';
 import { contracts } from '@leakage/schemas';
 import { DEFAULT_RATES } from './domain/noise.ts';
 import { PRESETS, type PresetName } from './domain/parameters.ts';
@@ -10,6 +17,8 @@ const share = (env: string, fallback: number, help: string) =>
 
 export const settings = {
   ...kafkaSettings,
+  // Files need no Kafka.
+  kafkaBrokers: { ...kafkaSettings.kafkaBrokers, required: false } as Setting<readonly string[] | undefined>,
   ...registryWriterSettings,
   ...timeZoneSettings,
   journeySchemaVersion: setting.integer({
@@ -61,11 +70,23 @@ export const settings = {
   live: setting.boolean({
     env: 'LIVE',
     default: true,
-    help: 'Whether the stream goes on after the history; false: the process ends.',
+    help: 'Whether the stream goes on after the history; false: the process ends. Files hold the history alone.',
   }),
   outputPath: setting.string({
     env: 'OUTPUT_PATH',
     help: "Folder of the truth file, the agents' names and the generator's own state; default: generator in LEAKAGE_DATA_DIR.",
+  }),
+  output: setting.choice(['kafka', 'jsonl', 'csv'], {
+    env: 'OUTPUT',
+    default: 'kafka',
+    help: 'Where the records go: into Kafka, or into files in OUTPUT_PATH; csv is the history alone, each event once as it stands in the end.',
+  }),
+  controlPort: setting.integer({
+    env: 'CONTROL_PORT',
+    default: 0,
+    min: 0,
+    max: 65_535,
+    help: 'Loopback port on which `leakage simulate` reaches the generator; 0 takes any free port.',
   }),
   parameterFile: setting.file({
     env: 'PARAMETER_FILE',

@@ -18,7 +18,10 @@ export class Encoder {
   encode(emission: Emission): OutgoingRecord {
     const topic = this.#topics[emission.source];
     const key = emission.event.member_id;
-    const value = damaged(this.#avroOf(emission), emission.damage);
+    const value =
+      emission.damage?.kind === 'schema'
+        ? otherSchema(emission.event, emission.damage)
+        : damaged(this.#avroOf(emission), emission.damage);
     if (key !== null) return { topic, key, value };
     // Without a key a partitioner picks at random, and the same seed must give the same partitions.
     return { topic, key, value, partition: shardOf(identityOf(emission)) % (this.#partitions.get(topic) ?? 1) };
@@ -47,7 +50,7 @@ function identityOf(emission: Emission): string {
   }
 }
 
-function damaged(value: Buffer, damage: Damage | null): Buffer {
+function damaged(value: Buffer, damage: Exclude<Damage, { kind: 'schema' }> | null): Buffer {
   if (damage === null) return value;
   switch (damage.kind) {
     case 'cut':
@@ -55,4 +58,10 @@ function damaged(value: Buffer, damage: Damage | null): Buffer {
     case 'noise':
       return Buffer.from(damage.bytes);
   }
+}
+
+/** JSON of a release that nobody announced: one more field, or the member's id as an object. */
+function otherSchema(event: Emission['event'], { breaking }: { breaking: boolean }): Buffer {
+  const changed = breaking ? { member_id: { id: event.member_id, system: 'crm' } } : { release: '2027.1' };
+  return Buffer.from(JSON.stringify({ ...event, ...changed }));
 }

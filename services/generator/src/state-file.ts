@@ -1,24 +1,31 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Change } from './domain/changes.ts';
+import type { Disturbance } from './domain/disturbances.ts';
 import { GENERATOR_VERSION } from './domain/parameters.ts';
 import type { StreamPosition } from './domain/stream.ts';
 import type { Shape } from './domain/world.ts';
+import type { FileFormat } from './sinks.ts';
 import { unwritten } from './unwritten.ts';
 
 /** How far a world was published: everything that a restart needs. */
 export interface GeneratorState {
   version: number;
+  /** Where the records go. */
+  output: 'kafka' | FileFormat;
   topicPrefix: string;
   shape: Shape;
   /** What was done to the world since, in this order. */
   changes: Change[];
+  disturbances: Disturbance[];
   position: StreamPosition;
   /** The simulated clock had reached the wall clock: after a restart it catches up, whatever SPEED is. */
   caughtUp: boolean;
   records: number;
   /** Length of the truth file that belongs to the position. */
   truthBytes: number;
+  /** Lengths of the files that belong to the position, where the world is written into files. */
+  fileBytes: Readonly<Record<string, number>>;
 }
 
 export function stateFile(folder: string): string {

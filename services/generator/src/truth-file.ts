@@ -33,10 +33,14 @@ export class TruthFile {
   }
 
   async begin(shape: Shape): Promise<void> {
+    const { anchorDay, seed, parameters } = shape;
     const onset = { event: 'onset', journey_type: 'billing', error_code: 'ERR_BILLING_ELIGIBILITY' };
-    await this.#write(
-      `${JSON.stringify({ ...onset, local_date: dateText(shape.anchorDay + shape.parameters.trends.onset), seed: shape.seed })}\n`,
-    );
+    await this.note({ ...onset, local_date: dateText(anchorDay + parameters.trends.onset), seed });
+  }
+
+  /** Something that was planted. */
+  async note(line: object): Promise<void> {
+    await this.#write(`${JSON.stringify(line)}\n`);
   }
 
   async append(emissions: readonly Emission[]): Promise<void> {

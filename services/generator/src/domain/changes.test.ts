@@ -4,7 +4,7 @@ import type { Change } from './changes.ts';
 import type { Emission } from './emission.ts';
 import { DEFAULT_RATES } from './noise.ts';
 import { type CellOverride, DEFAULT_PARAMETERS, PRESETS } from './parameters.ts';
-import { BEGINNING, streamFrom } from './stream.ts';
+import { streamFrom } from './stream.ts';
 import { type Shape, World } from './world.ts';
 
 const ANCHOR = dayOfDate('2026-11-21');
@@ -26,8 +26,8 @@ const fix: Change = { id: 1, from: start, scope: {}, failures: 0.5, repeats: 1, 
 
 function history(changes: readonly Change[], cells: readonly CellOverride[] = []): Emission[] {
   const records: Emission[] = [];
-  const world = new World({ ...shape, parameters: { ...DEFAULT_PARAMETERS, cells } }, changes);
-  for (const chunk of streamFrom(world, BEGINNING)) {
+  const world = new World({ ...shape, parameters: { ...DEFAULT_PARAMETERS, cells } }, { changes });
+  for (const chunk of streamFrom(world, Number.NEGATIVE_INFINITY)) {
     if ((chunk[0]?.at ?? 0) >= end) return records;
     records.push(...chunk);
   }

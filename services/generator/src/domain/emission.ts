@@ -26,8 +26,14 @@ export type CallKind =
   | 'enrollment'
   | 'withdrawn';
 
-/** Bytes that are not the record's: `cut` keeps that share of them, `noise` replaces them. */
-export type Damage = { kind: 'cut'; keep: number } | { kind: 'noise'; bytes: readonly number[] };
+/**
+ * Bytes that are not the record's: `cut` keeps that share of them, `noise` replaces them, `schema` is another form of the record,
+ * which nobody was told of.
+ */
+export type Damage =
+  | { kind: 'cut'; keep: number }
+  | { kind: 'noise'; bytes: readonly number[] }
+  | { kind: 'schema'; breaking: boolean };
 
 interface Common {
   /** The simulated instant of sending, epoch milliseconds. */

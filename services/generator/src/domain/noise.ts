@@ -40,17 +40,33 @@ const KINDS = 6;
 
 const LATENCY_MS = 200;
 
-/** Sends clean events the way real sources do. Its stream is its own, so that other rates give the same world. */
+/** Versions of an event with the instants at which they are sent. */
+type Versions<E> = { event: E; at: number }[];
+
+/**
+ * Sends clean events the way real sources do. Its stream is its own, so that other rates give the same world. With `finalAt`
+ * it sends what stands at that instant instead: the last version of each event that was sent before, once, unless withdrawn.
+ */
 export class Noise {
+  readonly #finalAt: number | null;
   readonly #rates: Rates;
   readonly #random: Random;
   readonly #send: (emission: Emission) => void;
+  readonly #sendFinal: (emission: Emission) => void;
   readonly #spareCallId: () => string;
 
-  constructor(o: { rates: Rates; random: Random; send: (emission: Emission) => void; spareCallId: () => string }) {
+  constructor(o: {
+    rates: Rates;
+    random: Random;
+    send: (emission: Emission) => void;
+    spareCallId: () => string;
+    finalAt: number | null;
+  }) {
     this.#rates = o.rates;
     this.#random = o.random;
-    this.#send = o.send;
+    this.#finalAt = o.finalAt;
+    this.#send = o.finalAt === null ? o.send : () => undefined;
+    this.#sendFinal = o.send;
     this.#spareCallId = o.spareCallId;
   }
 
@@ -58,18 +74,20 @@ export class Noise {
     const random = this.#random;
     const at = this.#sendingTime(event.timestamp ?? 0);
     event.emitted_at = at;
+    const versions: Versions<DigitalJourneyEvent> = [{ event, at }];
     this.#copies({ source: 'journeys', event, at, damage: null, truth: null });
     if (event.action === 'page_view' && random.chance(this.#rates.deletions)) {
       const withdrawn = this.#after(at);
-      this.#copies({
-        source: 'journeys',
-        event: { ...event, revision: 1, deleted: true, emitted_at: withdrawn },
-        at: withdrawn,
-        damage: null,
-        truth: null,
-      });
+      const version = { ...event, revision: 1, deleted: true, emitted_at: withdrawn };
+      versions.push({ event: version, at: withdrawn });
+      this.#copies({ source: 'journeys', event: version, at: withdrawn, damage: null, truth: null });
     }
     if (random.chance((this.#rates.malformed * 4) / KINDS)) this.#malformedJourney(event, at);
+    const final = this.#final(versions);
+    if (final !== null) {
+      const last = { source: 'journeys', event: final, at: event.timestamp ?? at, damage: null, truth: null } as const;
+      this.#sendFinal(last);
+    }
   }
 
   /** `correct` gives the fields that a correction changes. */
@@ -93,17 +111,32 @@ export class Noise {
     truth.revisions = revisions.length;
     this.#copies({ source: 'calls', event, at, damage: null, truth });
     let sent = at;
+    const versions: Versions<CallLog> = [{ event, at }];
     for (const revision of revisions) {
       sent = this.#after(sent);
       revision.emitted_at = sent;
+      versions.push({ event: revision, at: sent });
       this.#copies({ source: 'calls', event: revision, at: sent, damage: null, truth: null });
     }
     if (random.chance((this.#rates.malformed * 3) / KINDS)) this.#malformedCall(event, at);
+    const final = this.#final(versions);
+    if (final !== null) {
+      this.#sendFinal({ source: 'calls', event: final, at: event.call_timestamp ?? at, damage: null, truth });
+    }
   }
 
   profile(event: MemberProfile, at: number): void {
     event.emitted_at = at;
     this.#copies({ source: 'members', event, at, damage: null, truth: null });
+    if (this.#finalAt !== null && at <= this.#finalAt) {
+      this.#sendFinal({ source: 'members', event, at, damage: null, truth: null });
+    }
+  }
+
+  /** What stands of an event in the end; null where nothing was sent in time, it was withdrawn, or all is sent as it comes. */
+  #final<E extends { deleted: boolean }>(versions: Versions<E>): E | null {
+    const { event = null } = versions.findLast(({ at }) => this.#finalAt !== null && at <= this.#finalAt) ?? {};
+    return event?.deleted === true ? null : event;
   }
 
   #sendingTime(readyAt: number): number {

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
 import { dayOfDate } from './calendar.ts';
 import type { Emission } from './emission.ts';
+import { Feed } from './feed.ts';
 import { DEFAULT_RATES } from './noise.ts';
 import { DEFAULT_PARAMETERS } from './parameters.ts';
-import { advance, BEGINNING, type StreamPosition, streamFrom } from './stream.ts';
+import { advance, BEGINNING, type StreamPosition } from './stream.ts';
 import { World } from './world.ts';
 
 const world = new World({
@@ -20,12 +21,7 @@ const world = new World({
 });
 
 function take(count: number, from: StreamPosition): Emission[] {
-  const records: Emission[] = [];
-  for (const chunk of streamFrom(world, from)) {
-    records.push(...chunk);
-    if (records.length >= count) return records.slice(0, count);
-  }
-  throw new Error('the stream ended');
+  return new Feed(world, from).take(Number.POSITIVE_INFINITY, count);
 }
 
 test('a stream taken up anywhere goes on exactly where it was left', () => {

@@ -13,16 +13,12 @@ export const BEGINNING: StreamPosition = { at: Number.NEGATIVE_INFINITY, sentAt:
 const PROFILES_PER_CHUNK = 2_000;
 
 /**
- * Every record after a position, in order of sending, for ever: the profiles, then hour by hour.
- * It holds the records that stories of earlier hours will still send, and nothing else.
+ * Every record from an instant on, and some before it, in order of sending, for ever: the profiles, then hour by hour. It holds
+ * the records that stories of earlier hours will still send, and nothing else.
  */
-export function* streamFrom(world: World, position: StreamPosition): Generator<Emission[], never> {
-  const skip = skipper(position);
-  for (const chunk of profiles(world)) {
-    const rest = skip(chunk);
-    if (rest.length > 0) yield rest;
-  }
-  const needed = Math.floor((position.at - world.storySpanMs) / HOUR_MS);
+export function* streamFrom(world: World, from: number): Generator<Emission[], never> {
+  if (from < world.firstHour * HOUR_MS) yield* profiles(world);
+  const needed = Math.floor((from - world.storySpanMs) / HOUR_MS);
   const pending = new Map<number, Emission[]>();
   for (let hour = Math.max(world.firstHour, needed); ; hour++) {
     for (const emission of world.simulateHour(hour)) {
@@ -34,8 +30,7 @@ export function* streamFrom(world: World, position: StreamPosition): Generator<E
     // A story never sends before its hour, so this hour's records are all known now.
     const records = pending.get(hour) ?? [];
     pending.delete(hour);
-    const rest = skip(records.sort((a, b) => a.at - b.at));
-    if (rest.length > 0) yield rest;
+    if (hour >= from / HOUR_MS - 1 && records.length > 0) yield records.sort((a, b) => a.at - b.at);
   }
 }
 
@@ -44,30 +39,20 @@ export function advance(position: StreamPosition, emission: Emission): StreamPos
   return { at: emission.at, sentAt: emission.at === position.at ? position.sentAt + 1 : 1 };
 }
 
-/** How many profiles the world begins with, and when the last of them is sent. */
+/** A millisecond apart; the last of them is sent just before the first hour. */
 function* profiles(world: World): Generator<Emission[]> {
-  const end = world.firstHour * HOUR_MS;
-  const { size } = world.roster;
-  for (let from = 0; from < size; from += PROFILES_PER_CHUNK) {
-    const count = Math.min(PROFILES_PER_CHUNK, size - from);
-    yield Array.from({ length: count }, (_, i): Emission => {
-      const at = end - size + from + i;
-      return { source: 'members', event: world.baseProfile(from + i, at), at, damage: null, truth: null };
-    });
+  const begin = world.firstHour * HOUR_MS - world.roster.size;
+  let chunk: Emission[] = [];
+  let index = 0;
+  for (const profile of world.profiles()) {
+    // A final world has new members too, which no instant before the first hour is left for.
+    const at = begin + Math.min(index, world.roster.size - 1);
+    chunk.push({ source: 'members', event: { ...profile, emitted_at: at }, at, damage: null, truth: null });
+    index += 1;
+    if (chunk.length === PROFILES_PER_CHUNK) {
+      yield chunk;
+      chunk = [];
+    }
   }
-}
-
-function skipper(position: StreamPosition): (chunk: Emission[]) => Emission[] {
-  let same = 0;
-  return (chunk) => {
-    const last = chunk.at(-1);
-    if (last === undefined || last.at < position.at) return [];
-    const first = chunk[0];
-    if (first !== undefined && first.at > position.at) return chunk;
-    return chunk.filter((emission) => {
-      if (emission.at !== position.at) return emission.at > position.at;
-      same += 1;
-      return same > position.sentAt;
-    });
-  };
+  yield chunk;
 }

@@ -5,7 +5,7 @@ import { DAY_MS, dayOfDate, HOUR_MS, MINUTE_MS } from './calendar.ts';
 import type { Emission, TruthCall } from './emission.ts';
 import { DEFAULT_RATES, type Rates } from './noise.ts';
 import { DEFAULT_PARAMETERS, PRESETS } from './parameters.ts';
-import { BEGINNING, streamFrom } from './stream.ts';
+import { streamFrom } from './stream.ts';
 import { type Shape, World } from './world.ts';
 
 const ANCHOR = dayOfDate('2026-11-21');
@@ -28,7 +28,7 @@ function history(shape: Shape): Emission[] {
   const world = new World(shape);
   const end = world.zone.startOfDay(shape.anchorDay + 1);
   const records: Emission[] = [];
-  for (const chunk of streamFrom(world, BEGINNING)) {
+  for (const chunk of streamFrom(world, Number.NEGATIVE_INFINITY)) {
     if ((chunk[0]?.at ?? 0) >= end) return records;
     records.push(...chunk);
   }

@@ -52,16 +52,22 @@ export class World {
   readonly #p: Parameters;
   readonly #levels: CellLevels;
   readonly #changes: Change[];
+  readonly #finalAt: number | null;
+  #simulatedUntil = Number.NEGATIVE_INFINITY;
   readonly #induced: ReadonlyMap<number, number>;
   readonly #inducedAfterDays: readonly number[];
   readonly #completedPerDay: Readonly<Record<JourneyType, number>>;
 
-  /** Throws a RangeError that says which targets a shape cannot meet. */
-  constructor(shape: Shape, changes: readonly Change[] = []) {
+  /**
+   * Throws a RangeError that says which targets a shape cannot meet. With `finalAt` the world gives no stream of records, but
+   * what stands at that instant, each event once, in order of event time.
+   */
+  constructor(shape: Shape, o: { changes?: readonly Change[] | undefined; finalAt?: number | null } = {}) {
     const p = shape.parameters;
     this.shape = shape;
     this.#p = p;
-    this.#changes = [...changes];
+    this.#finalAt = o.finalAt ?? null;
+    this.#changes = [...(o.changes ?? [])];
     this.zone = new Zone(shape.timeZone);
     this.roster = new Roster(p.members, shape.seed, shape.members);
     this.cells = cellsOf(p, this.roster);
@@ -74,7 +80,12 @@ export class World {
     this.#induced = shape.parity ? new Map() : this.#plan();
   }
 
-  /** From its instant on, which no simulated hour may have reached. */
+  /** The instant before which all stories have begun. */
+  get simulatedUntil(): number {
+    return this.#simulatedUntil;
+  }
+
+  /** From its instant on: not before `simulatedUntil`. */
   change(change: Change): void {
     this.#changes.push(change);
   }
@@ -87,16 +98,35 @@ export class World {
     return this.shape.parity ? 1 : cell.about.leakRate;
   }
 
-  /** The profile of a member as it is when the world begins. */
-  baseProfile(index: number, emittedAt: number): MemberProfile {
-    const member = this.roster.member(index);
-    const date = enrollmentDate(member, this.shape.firstDay - 1);
-    return { ...profileOf(member, date), valid_from: null, emitted_at: emittedAt };
+  /** The profiles that the world begins with; in a final world those that it ends with, of new members too. */
+  *profiles(): Generator<MemberProfile> {
+    const last = this.#finalAt === null ? new Map<string | null, MemberProfile>() : this.#lastProfiles(this.#finalAt);
+    for (let index = 0; index < this.roster.size; index++) {
+      const member = this.roster.member(index);
+      yield last.get(member.id) ?? profileOf(member, enrollmentDate(member, this.shape.firstDay - 1));
+      last.delete(member.id);
+    }
+    yield* last.values();
+  }
+
+  #lastProfiles(finalAt: number): Map<string | null, MemberProfile> {
+    const last = new Map<string | null, MemberProfile>();
+    for (let hour = this.firstHour; hour * HOUR_MS < finalAt; hour++) {
+      const out: Emission[] = [];
+      this.#memberships(out, hour, (this.#p.time.hours[this.zone.local(hour * HOUR_MS).hour] ?? 0) / 100);
+      for (const { source, event } of out) {
+        if (source !== 'members') continue;
+        const known = last.get(event.member_id);
+        if ((known?.valid_from ?? 0) <= (event.valid_from ?? 0)) last.set(event.member_id, event);
+      }
+    }
+    return last;
   }
 
   /** All records of the stories that begin in an hour (hours since 1970 in UTC), each with its instant of sending. */
   simulateHour(hour: number): Emission[] {
     const out: Emission[] = [];
+    this.#simulatedUntil = Math.max(this.#simulatedUntil, (hour + 1) * HOUR_MS);
     const { day, hour: localHour, weekday } = this.zone.local(hour * HOUR_MS);
     const { hours, weekdays } = this.#p.time;
     const percent = hours[localHour] ?? 0;
@@ -110,9 +140,14 @@ export class World {
     }
     for (const [i, type] of JOURNEY_TYPES.entries()) this.#completions(out, { hour, stream: 50 + i, type, activity });
     this.#otherCalls(out, hour, activity);
-    this.#enrollments(out, hour, percent / 100);
-    this.#profileChanges(out, hour, percent / 100);
-    return out;
+    this.#memberships(out, hour, percent / 100);
+    return this.#finalAt === null ? out : out.filter(({ source }) => source !== 'members');
+  }
+
+  #memberships(out: Emission[], hour: number, partOfDay: number): void {
+    if (partOfDay === 0) return;
+    this.#enrollments(out, hour, partOfDay);
+    this.#profileChanges(out, hour, partOfDay);
   }
 
   #plan(): ReadonlyMap<number, number> {
@@ -175,6 +210,7 @@ export class World {
     const end = hour * HOUR_MS + this.storySpanMs;
     const noise = new Noise({
       rates,
+      finalAt: this.#finalAt,
       random: new Random(seed, 'noise', kind, hour, stream),
       send: (emission) => {
         if (emission.at >= end) throw new Error('a record is sent after the span of its story');
