@@ -24,7 +24,7 @@ async function generate(...flags: string[]) {
   return { child, ended, output: () => output };
 }
 
-const small = ['--members', '1000', '--digital-journeys', '1285', '--calls', '30', '--history-days', '2'];
+const small = ['--num-members', '1000', '--num-digital-journeys', '1285', '--num-calls', '30', '--history-days', '2'];
 
 test('publishes a history and ends; the flags are its settings', async () => {
   const folder = temporaryFolder();

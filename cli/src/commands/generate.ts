@@ -12,13 +12,15 @@ const projectFolder = join(import.meta.dirname, '..', '..', '..');
 const flags = [
   ['--preset <name>', 'PRESET', 'small, standard, full or parity'],
   ['--seed <n>', 'SEED', 'the same seed gives the same world'],
-  ['--members <n>', 'NUM_MEMBERS', 'members'],
-  ['--digital-journeys <n>', 'NUM_DIGITAL_JOURNEYS', 'digital events a day'],
-  ['--calls <n>', 'NUM_CALLS', 'leakage calls a day'],
+  ['--num-members <n>', 'NUM_MEMBERS', 'members'],
+  ['--num-digital-journeys <n>', 'NUM_DIGITAL_JOURNEYS', 'digital events a day'],
+  ['--num-calls <n>', 'NUM_CALLS', 'leakage calls a day'],
   ['--history-days <n>', 'HISTORY_DAYS', 'complete days before the live stream'],
   ['--anchor-date <date>', 'ANCHOR_DATE', 'last day of the history (default: yesterday)'],
   ['--speed <n>', 'SPEED', 'simulated seconds in a second after the anchor date'],
-  ['--output-path <folder>', 'OUTPUT_PATH', 'folder of the truth file and of the state'],
+  ['--to <kafka|jsonl|csv>', 'GENERATOR_OUTPUT', 'where the records go (default: kafka)'],
+  ['--output-path <folder>', 'OUTPUT_PATH', 'folder of the files, the truth file and the state'],
+  ['--parameters <file>', 'PARAMETER_FILE', 'JSON file of what is different in the simulated world'],
   ['--time-zone <name>', 'TIME_ZONE', 'where days begin'],
 ] as const;
 
@@ -34,20 +36,24 @@ export function register(program: Command): void {
     .summary('publish an invented world: members, journeys, calls')
     .description(
       'Runs the generator: a seeded world, spoiled on purpose, as history and then as a live stream until Ctrl-C. Started ' +
-        'again it goes on where it stopped. All its settings: npx node services/generator/src/main.ts --help',
+        'again it goes on where it stopped. Into files it writes the history alone: jsonl has every record as it would be ' +
+        'sent, csv each event once, as it stands in the end, with the columns of the original notebooks; `leakage import` ' +
+        'reads both. All its settings: npx node services/generator/src/main.ts --help',
     );
   for (const [flag, , help] of flags) command.option(flag, help);
   command
     .option('--history-only', 'end when the history is published')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ npx leakage generate\n  $ npx leakage generate --preset standard --history-days 42 --history-only',
+      '\nExamples:\n  $ npx leakage generate\n  $ npx leakage generate --preset standard --history-days 42 --history-only\n' +
+        '  $ npx leakage generate --preset parity --to csv --output-path ./data',
     )
     .action(generate);
 }
 
 async function generate(options: Readonly<Record<string, string | true | undefined>>): Promise<void> {
-  kafkaAddress(); // says in one sentence when nobody knows where Kafka is
+  const toKafka = (options.to ?? process.env.GENERATOR_OUTPUT ?? 'kafka') === 'kafka';
+  if (toKafka) kafkaAddress(); // says in one sentence when nobody knows where Kafka is
   const env: Record<string, string | undefined> = {
     ...readEnvironment(),
     METRICS_PORT: process.env.METRICS_PORT ?? '0',

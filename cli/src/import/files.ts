@@ -28,6 +28,8 @@ const SOURCES: readonly (readonly [string, Source])[] = [
 ];
 
 const DATA = /\.(csv|jsonl|ndjson|json|tsv|txt\.gz|csv\.gz|jsonl\.gz|parquet|xlsx?)$/i;
+/** What the generator writes beside its data. */
+const COMPANIONS = new Set(['truth.jsonl', 'agents.jsonl', 'state.json', 'control.json']);
 const expected = SOURCES.map(([name]) => `${name}*.csv or .jsonl`).join(', ');
 
 /** The files of a folder that can be imported, in the order of import; the names of others that are no data. */
@@ -40,7 +42,7 @@ export async function findFiles(folder: string): Promise<{ files: InputFile[]; i
     const { size, isFile } = await stat(path).then((s) => ({ size: s.size, isFile: s.isFile() }));
     const known = isFile ? classify(name) : null;
     if (known !== null) files.push({ path, name, bytes: size, ...known });
-    else if (isFile && DATA.test(name))
+    else if (isFile && DATA.test(name) && !COMPANIONS.has(name))
       throw new CommandError(`${path}: no such table is known. Files are called ${expected}.`, 2);
     else ignored.push(name);
   }

@@ -1,7 +1,7 @@
 import {
   kafkaSettings,
+  optional,
   registryWriterSettings,
-  type Setting,
   type SettingsOf,
   setting,
   timeZoneSettings,
@@ -18,7 +18,7 @@ const share = (env: string, fallback: number, help: string) =>
 export const settings = {
   ...kafkaSettings,
   // Files need no Kafka.
-  kafkaBrokers: { ...kafkaSettings.kafkaBrokers, required: false } as Setting<readonly string[] | undefined>,
+  kafkaBrokers: optional(kafkaSettings.kafkaBrokers),
   ...registryWriterSettings,
   ...timeZoneSettings,
   journeySchemaVersion: setting.integer({
@@ -77,12 +77,12 @@ export const settings = {
     help: "Folder of the truth file, the agents' names and the generator's own state; default: generator in LEAKAGE_DATA_DIR.",
   }),
   output: setting.choice(['kafka', 'jsonl', 'csv'], {
-    env: 'OUTPUT',
+    env: 'GENERATOR_OUTPUT',
     default: 'kafka',
     help: 'Where the records go: into Kafka, or into files in OUTPUT_PATH; csv is the history alone, each event once as it stands in the end.',
   }),
   controlPort: setting.integer({
-    env: 'CONTROL_PORT',
+    env: 'GENERATOR_CONTROL_PORT',
     default: 0,
     min: 0,
     max: 65_535,
