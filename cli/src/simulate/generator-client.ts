@@ -9,7 +9,7 @@ const ANSWER_MS = 30_000;
 export interface GeneratorStatus {
   readonly seed: number;
   readonly simulated: string;
-  readonly nextRecord: string;
+  readonly nextRecord: string | null;
   readonly paused: boolean;
   readonly speed: number;
   readonly records: number;

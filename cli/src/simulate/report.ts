@@ -6,7 +6,7 @@ const instant = (ms: number): string => new Date(ms).toISOString().replace('.000
 export function statusLines(s: GeneratorStatus): string[] {
   const speed = s.speed === 1 ? 'as fast as the clock' : `${s.speed} times as fast as the clock, never ahead of it`;
   return [
-    `Seed ${s.seed}: ${whole.format(s.records)} records sent, up to ${s.simulated}; the next one belongs to ${s.nextRecord}.`,
+    `Seed ${s.seed}: ${whole.format(s.records)} records sent, up to ${s.simulated}${s.nextRecord === null ? '' : `; the next one belongs to ${s.nextRecord}`}.`,
     s.history === 'running' ? 'The history is being published.' : `The history is published; time runs ${speed}.`,
     ...(s.paused ? ['It is paused: `leakage simulate resume` lets it go on.'] : []),
     ...s.changes.map(changeLine),

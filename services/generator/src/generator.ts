@@ -31,7 +31,8 @@ export interface GeneratorOptions extends TimetableOptions {
 export interface GeneratorStatus {
   seed: number;
   simulated: string;
-  nextRecord: string;
+  /** Null where there is none any more. */
+  nextRecord: string | null;
   paused: boolean;
   speed: number;
   records: number;
@@ -188,7 +189,7 @@ class Run implements Controls {
     return {
       seed: world.shape.seed,
       simulated: instantText(Math.max(position.at, this.#due())),
-      nextRecord: instantText(nextAt),
+      nextRecord: Number.isFinite(nextAt) ? instantText(nextAt) : null,
       paused: this.#time.paused,
       speed: this.#time.speed,
       records,

@@ -5,7 +5,7 @@ import type { World } from './world.ts';
 
 /** The stream of a world as it is sent, disturbances and all, record by record from a position on. */
 export class Feed {
-  readonly #stream: Iterator<Emission[], never>;
+  readonly #stream: Iterator<Emission[]>;
   readonly #disturber: Disturber;
   readonly #after: StreamPosition;
   #chunk: readonly Emission[] = [];
@@ -20,9 +20,9 @@ export class Feed {
     this.#after = position;
   }
 
-  /** When the next record is to be sent. */
+  /** When the next record is to be sent; infinity after the last one of a final world. */
   get nextAt(): number {
-    return this.#peek().at;
+    return this.#peek()?.at ?? Number.POSITIVE_INFINITY;
   }
 
   /** From an instant after `nextAt`. */
@@ -33,18 +33,19 @@ export class Feed {
   /** The next records that are due at an instant, at most `max`. */
   take(dueAt: number, max: number): Emission[] {
     const taken: Emission[] = [];
-    for (let next = this.#peek(); taken.length < max && next.at <= dueAt; next = this.#peek()) {
+    for (let next = this.#peek(); next !== null && taken.length < max && next.at <= dueAt; next = this.#peek()) {
       taken.push(next);
       this.#ready.shift();
     }
     return taken;
   }
 
-  #peek(): Emission {
+  #peek(): Emission | null {
     for (;;) {
       const next = this.#ready[0];
       if (next === undefined) {
         const raw = this.#peekRaw();
+        if (raw === null) return null;
         const released = this.#disturber.release(raw.at);
         if (released === null) this.#next += 1;
         this.#ready = released === null ? this.#disturber.apply(raw) : [released];
@@ -59,11 +60,13 @@ export class Feed {
     return this.#skipped <= this.#after.sentAt;
   }
 
-  #peekRaw(): Emission {
+  #peekRaw(): Emission | null {
     for (;;) {
       const next = this.#chunk[this.#next];
       if (next !== undefined) return next;
-      this.#chunk = this.#stream.next().value;
+      const chunk = this.#stream.next();
+      if (chunk.done === true) return null;
+      this.#chunk = chunk.value;
       this.#next = 0;
     }
   }

@@ -13,14 +13,15 @@ export const BEGINNING: StreamPosition = { at: Number.NEGATIVE_INFINITY, sentAt:
 const PROFILES_PER_CHUNK = 2_000;
 
 /**
- * Every record from an instant on, and some before it, in order of sending, for ever: the profiles, then hour by hour. It holds
- * the records that stories of earlier hours will still send, and nothing else.
+ * Every record from an instant on, and some before it, in order of sending: the profiles, then hour by hour, for ever where the
+ * world is not final. It holds the records that stories of earlier hours will still send, and nothing else.
  */
-export function* streamFrom(world: World, from: number): Generator<Emission[], never> {
+export function* streamFrom(world: World, from: number): Generator<Emission[]> {
   if (from < world.firstHour * HOUR_MS) yield* profiles(world);
   const needed = Math.floor((from - world.storySpanMs) / HOUR_MS);
   const pending = new Map<number, Emission[]>();
-  for (let hour = Math.max(world.firstHour, needed); ; hour++) {
+  const end = world.finalAt ?? Number.POSITIVE_INFINITY;
+  for (let hour = Math.max(world.firstHour, needed); hour * HOUR_MS <= end; hour++) {
     for (const emission of world.simulateHour(hour)) {
       const due = Math.floor(emission.at / HOUR_MS);
       const list = pending.get(due);

@@ -44,6 +44,7 @@ export class World {
   readonly shape: Shape;
   readonly roster: Roster;
   readonly zone: Zone;
+  readonly finalAt: number | null;
   readonly cells: readonly Cell[];
   readonly agents: number;
   readonly scale: number;
@@ -52,7 +53,6 @@ export class World {
   readonly #p: Parameters;
   readonly #levels: CellLevels;
   readonly #changes: Change[];
-  readonly #finalAt: number | null;
   #simulatedUntil = Number.NEGATIVE_INFINITY;
   readonly #induced: ReadonlyMap<number, number>;
   readonly #inducedAfterDays: readonly number[];
@@ -66,7 +66,7 @@ export class World {
     const p = shape.parameters;
     this.shape = shape;
     this.#p = p;
-    this.#finalAt = o.finalAt ?? null;
+    this.finalAt = o.finalAt ?? null;
     this.#changes = [...(o.changes ?? [])];
     this.zone = new Zone(shape.timeZone);
     this.roster = new Roster(p.members, shape.seed, shape.members);
@@ -100,7 +100,7 @@ export class World {
 
   /** The profiles that the world begins with; in a final world those that it ends with, of new members too. */
   *profiles(): Generator<MemberProfile> {
-    const last = this.#finalAt === null ? new Map<string | null, MemberProfile>() : this.#lastProfiles(this.#finalAt);
+    const last = this.finalAt === null ? new Map<string | null, MemberProfile>() : this.#lastProfiles(this.finalAt);
     for (let index = 0; index < this.roster.size; index++) {
       const member = this.roster.member(index);
       yield last.get(member.id) ?? profileOf(member, enrollmentDate(member, this.shape.firstDay - 1));
@@ -141,7 +141,7 @@ export class World {
     for (const [i, type] of JOURNEY_TYPES.entries()) this.#completions(out, { hour, stream: 50 + i, type, activity });
     this.#otherCalls(out, hour, activity);
     this.#memberships(out, hour, percent / 100);
-    return this.#finalAt === null ? out : out.filter(({ source }) => source !== 'members');
+    return this.finalAt === null ? out : out.filter(({ source }) => source !== 'members');
   }
 
   #memberships(out: Emission[], hour: number, partOfDay: number): void {
@@ -210,7 +210,7 @@ export class World {
     const end = hour * HOUR_MS + this.storySpanMs;
     const noise = new Noise({
       rates,
-      finalAt: this.#finalAt,
+      finalAt: this.finalAt,
       random: new Random(seed, 'noise', kind, hour, stream),
       send: (emission) => {
         if (emission.at >= end) throw new Error('a record is sent after the span of its story');
