@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { api } from './api.ts';
 import { freshness } from './freshness.ts';
+import { generator } from './generator.ts';
 import { growth } from './growth.ts';
 import { profile } from './profile.ts';
 import { recovery } from './recovery.ts';
@@ -28,6 +29,10 @@ const benchmarks: Readonly<Record<string, { readonly help: string; run(o: BenchO
     run: freshness,
   },
   recovery: { help: 'the joiner is killed under load: when has it caught up', run: recovery },
+  generator: {
+    help: 'records into Kafka: prepared ones from one and two processes, and the world full as it is simulated',
+    run: generator,
+  },
   api: { help: 'answers a second from memory and unchanged, and their tail while records flow in', run: api },
 };
 

@@ -86,7 +86,9 @@ async function steps(
   records: number,
 ): Promise<Table> {
   const answer = await fetch(`http://127.0.0.1:${joiner?.process?.port}/metrics`);
-  const found = (await answer.text()).matchAll(/^((?:leakage_silver_step|nodejs_gc_duration)_seconds_sum)\{(.*)\} ([\d.e+-]+)$/gm);
+  const found = (await answer.text()).matchAll(
+    /^((?:leakage_silver_step|nodejs_gc_duration)_seconds_sum)\{(.*)\} ([\d.e+-]+)$/gm,
+  );
   const rows = [...found].map(([, name = '', labels = '', seconds = '']) => [
     (Number(seconds) * million) / records,
     `${name.replace(/_sum$/, '')} ${labels.replaceAll('"', '')}`,
