@@ -18,11 +18,12 @@ const PROFILES_PER_CHUNK = 2_000;
  */
 export function* streamFrom(world: World, from: number): Generator<Emission[]> {
   if (from < world.firstHour * HOUR_MS) yield* profiles(world);
-  const needed = Math.floor((from - world.storySpanMs) / HOUR_MS);
+  const needed = Math.floor((from - world.leakSpanMs) / HOUR_MS);
+  const allNeeded = Math.floor((from - world.otherSpanMs) / HOUR_MS);
   const pending = new Map<number, Emission[]>();
   const end = world.finalAt ?? Number.POSITIVE_INFINITY;
   for (let hour = Math.max(world.firstHour, needed); hour * HOUR_MS <= end; hour++) {
-    for (const emission of world.simulateHour(hour)) {
+    for (const emission of world.simulateHour(hour, { longOnly: hour < allNeeded })) {
       const due = Math.floor(emission.at / HOUR_MS);
       const list = pending.get(due);
       if (list === undefined) pending.set(due, [emission]);

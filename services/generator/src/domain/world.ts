@@ -48,8 +48,9 @@ export class World {
   readonly cells: readonly Cell[];
   readonly agents: number;
   readonly scale: number;
-  /** No record is sent later than this after the hour in which its story began. */
-  readonly storySpanMs: number;
+  /** No record is sent later than this after the hour in which its story began; a leakage call may induce others. */
+  readonly leakSpanMs: number;
+  readonly otherSpanMs = NOISE_SPAN_MS + DAY_MS;
   readonly #p: Parameters;
   readonly #levels: CellLevels;
   readonly #changes: Change[];
@@ -74,7 +75,7 @@ export class World {
     this.#levels = new CellLevels(p, shape.callsPerDay);
     this.scale = shape.callsPerDay / fullScaleCalls(p);
     this.agents = Math.max(1, Math.round(p.calls.agents * this.scale));
-    this.storySpanMs = p.repeats.depth * p.repeats.maxDays * DAY_MS + NOISE_SPAN_MS + DAY_MS;
+    this.leakSpanMs = p.repeats.depth * p.repeats.maxDays * DAY_MS + this.otherSpanMs;
     this.#inducedAfterDays = inducedAfterDays(p);
     this.#completedPerDay = this.#completed();
     this.#induced = shape.parity ? new Map() : this.#plan();
@@ -123,8 +124,11 @@ export class World {
     return last;
   }
 
-  /** All records of the stories that begin in an hour (hours since 1970 in UTC), each with its instant of sending. */
-  simulateHour(hour: number): Emission[] {
+  /**
+   * All records of the stories that begin in an hour (hours since 1970 in UTC), each with its instant of sending; or of those
+   * alone that may take longer than `otherSpanMs`.
+   */
+  simulateHour(hour: number, { longOnly = false } = {}): Emission[] {
     const out: Emission[] = [];
     this.#simulatedUntil = Math.max(this.#simulatedUntil, (hour + 1) * HOUR_MS);
     const { day, hour: localHour, weekday } = this.zone.local(hour * HOUR_MS);
@@ -136,8 +140,9 @@ export class World {
     for (const cell of this.cells) {
       const mood = moods.get(cell.about.journeyType) ?? 1;
       const planned = this.#levels.planned(cell, day - this.shape.anchorDay);
-      this.#failures(out, { hour, day, cell, planned: planned * activity * mood });
+      this.#failures(out, { hour, day, cell, planned: planned * activity * mood, longOnly });
     }
+    if (longOnly) return out;
     for (const [i, type] of JOURNEY_TYPES.entries()) this.#completions(out, { hour, stream: 50 + i, type, activity });
     this.#otherCalls(out, hour, activity);
     this.#memberships(out, hour, percent / 100);
@@ -207,7 +212,7 @@ export class World {
   ): story.Scene {
     const { seed, rates } = this.shape;
     const place = `${hour - HOURS_FROM}-${stream}`;
-    const end = hour * HOUR_MS + this.storySpanMs;
+    const end = hour * HOUR_MS + (kind === 'leak' ? this.leakSpanMs : this.otherSpanMs);
     const noise = new Noise({
       rates,
       finalAt: this.finalAt,
@@ -233,8 +238,8 @@ export class World {
   }
 
   /** `planned`: leakage calls in this hour as the targets want them. */
-  #failures(out: Emission[], o: { hour: number; day: number; cell: Cell; planned: number }): void {
-    const { cell, hour, planned } = o;
+  #failures(out: Emission[], o: { hour: number; day: number; cell: Cell; planned: number; longOnly: boolean }): void {
+    const { cell, hour, planned, longOnly } = o;
     const { failures, repeats } = cell.about;
     const at = hour * HOUR_MS;
     const changes = this.#changes.filter(({ from, scope }) => from <= at && concerns(scope, cell));
@@ -253,14 +258,14 @@ export class World {
           !new Random(seed, 'fix', change.id, failure.session).chance(kept)
         );
       });
-    this.#stories(out, { hour, cell, about: cell.about, rates, healed, streams: 0 });
+    this.#stories(out, { hour, cell, about: cell.about, rates, healed, longOnly, streams: 0 });
     for (const change of changes) {
       const more = failuresFactor(change, at) - 1;
       if (more <= 0) continue;
       const { about, part } = within(change.scope, cell.about);
       const extra = { fresh: rates.fresh * part * more, leaks: rates.leaks * part * more, inducing };
       // Streams of their own: the stories that there are without the incident stay as they are.
-      this.#stories(out, { hour, cell, about, rates: extra, healed, streams: 1_000 * change.id });
+      this.#stories(out, { hour, cell, about, rates: extra, healed, longOnly, streams: 1_000 * change.id });
     }
   }
 
@@ -272,12 +277,12 @@ export class World {
       about: IssueParameters;
       rates: { fresh: number; leaks: number; inducing: number };
       healed: story.Scene['healed'];
+      longOnly: boolean;
       streams: number;
     },
   ): void {
-    const { hour, cell, about, rates, healed, streams } = o;
+    const { hour, cell, about, rates, healed, longOnly, streams } = o;
     const leaks = this.#scene(out, 'leak', hour, streams + cell.index, healed);
-    const others = this.#scene(out, 'failure', hour, streams + cell.index + 100, healed);
     const beginning = ({ random }: story.Scene) => ({
       person: this.roster.someone(random, cell.category, cell.language),
       about,
@@ -289,6 +294,8 @@ export class World {
     for (let n = leaks.random.poisson(rates.leaks * this.#p.calls.beforeFailure); n > 0; n--) {
       story.callBeforeFailure(leaks, beginning(leaks));
     }
+    if (longOnly) return;
+    const others = this.#scene(out, 'failure', hour, streams + cell.index + 100, healed);
     for (let n = others.random.poisson(rates.leaks * (1 / this.leakRate(cell) - 1)); n > 0; n--) {
       story.otherFailure(others, beginning(others));
     }
