@@ -19,12 +19,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { verifyPipeline } from '../../cli/src/verify.ts';
 import { consumerLimits } from '../../libs/kafka/src/limits.ts';
 import { dayOfDate } from '../../services/generator/src/domain/calendar.ts';
+import { Feed } from '../../services/generator/src/domain/feed.ts';
 import { DEFAULT_RATES } from '../../services/generator/src/domain/noise.ts';
 import { DEFAULT_PARAMETERS, PRESETS } from '../../services/generator/src/domain/parameters.ts';
 import { BEGINNING } from '../../services/generator/src/domain/stream.ts';
 import { World } from '../../services/generator/src/domain/world.ts';
 import { Encoder } from '../../services/generator/src/encoding.ts';
-import { Feed } from '../../services/generator/src/domain/feed.ts';
 import { emptyPipeline, type Pipeline } from '../support/pipeline.ts';
 import { report as endured, long } from './support/report.ts';
 

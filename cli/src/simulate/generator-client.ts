@@ -28,13 +28,12 @@ export interface Change {
   readonly rolloutDays: number;
 }
 
-export interface Disturbance {
-  readonly id: number;
-  readonly from: number;
-  readonly until: number;
-  readonly kind: string;
-  readonly [detail: string]: unknown;
-}
+export type Disturbance = { readonly id: number; readonly from: number; readonly until: number } & (
+  | { readonly kind: 'outage'; readonly source: string; readonly lost: boolean }
+  | { readonly kind: 'duplicates'; readonly source: string | null; readonly copies: number }
+  | { readonly kind: 'delay'; readonly source: string; readonly partition: number; readonly delayMs: number }
+  | { readonly kind: 'schema'; readonly source: string; readonly breaking: boolean }
+);
 
 /** Asks the generator whose folder this is; throws a CommandError that says what to do. */
 export async function askGenerator<T>(
@@ -52,13 +51,16 @@ export async function askGenerator<T>(
       signal: AbortSignal.timeout(ANSWER_MS),
     });
   } catch (error) {
-    throw new CommandError(`The generator does not answer: it was ended without order. Start it again.`, 1, {
+    throw new CommandError('The generator does not answer: it was ended without order. Start it again.', 1, {
       cause: error,
     });
   }
   const answer = (await response.json()) as T & { readonly error?: string };
   if (response.ok) return answer;
-  throw new CommandError(`The generator refuses: ${answer.error}.`, response.status === 400 ? 2 : 1);
+  throw new CommandError(
+    `The generator refuses: ${answer.error ?? response.statusText}.`,
+    response.status === 400 ? 2 : 1,
+  );
 }
 
 async function controlOf(folder: string | undefined): Promise<{ port: number; token: string }> {

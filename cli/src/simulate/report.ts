@@ -28,14 +28,12 @@ export function disturbanceLine(d: Disturbance): string {
 function disturbanceText(d: Disturbance): string {
   switch (d.kind) {
     case 'outage':
-      return `nothing of ${d.source} is sent${d.lost === true ? ', and it never will be' : '; what is held back comes afterwards'}`;
+      return `nothing of ${d.source} is sent${d.lost ? ', and it never will be' : '; what is held back comes afterwards'}`;
     case 'duplicates':
       return `${d.source === null ? 'every record' : `every record of ${d.source}`} is sent ${d.copies} times`;
     case 'delay':
-      return `partition ${d.partition} of ${d.source} comes ${Number(d.delayMs) / 60_000} minutes late`;
+      return `partition ${d.partition} of ${d.source} comes ${d.delayMs / 60_000} minutes late`;
     case 'schema':
-      return `${d.source} come ${d.breaking === true ? 'with the member id as an object' : 'with a field nobody knows'}`;
-    default:
-      return d.kind;
+      return `${d.source} come ${d.breaking ? 'with the member id as an object' : 'with a field nobody knows'}`;
   }
 }

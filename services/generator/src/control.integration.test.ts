@@ -4,7 +4,7 @@ import { eventually, freshPrefix, startServiceProcess, temporaryFolder, testStac
 import { afterEach, expect, test } from 'vitest';
 import type { GeneratorState } from './state-file.ts';
 
-type Running = Awaited<ReturnType<typeof startServiceProcess>>;
+type Running = ReturnType<typeof startServiceProcess>;
 const running: Running[] = [];
 
 afterEach(async () => {
@@ -14,7 +14,7 @@ afterEach(async () => {
 /** A day of a tenth of the preset small, then live at the highest speed. */
 async function start(folder: string, prefix: string, env: Record<string, string> = {}): Promise<Running> {
   const { brokers } = await testStack();
-  const generator = await startServiceProcess('generator', {
+  const generator = startServiceProcess('generator', {
     KAFKA_BROKERS: brokers.join(','),
     TOPIC_PREFIX: prefix,
     OUTPUT_PATH: folder,

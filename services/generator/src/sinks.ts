@@ -134,6 +134,6 @@ function textOf(source: Source, name: string, value: unknown): unknown {
 /** RFC 4180. */
 function cellOf(value: unknown): string {
   if (value === null || value === undefined) return '';
-  const text = String(value);
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

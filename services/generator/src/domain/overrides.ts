@@ -96,9 +96,9 @@ function listOf(base: Json, given: Json, path: string, problems: string[]): Json
     ? (given as readonly (readonly [string, number])[]).reduce((all, [, weight]) => all + weight, 0)
     : 0;
   if (!(sum > 0)) return wrong('a list of [name, weight] whose weights are not all 0');
-  const names: readonly string[] | null = /categories$/.test(path)
+  const names: readonly string[] | null = path.endsWith('categories')
     ? CATEGORIES
-    : /topics$/.test(path)
+    : path.endsWith('topics')
       ? [...ISSUES, 'elsewhere']
       : null;
   const unknown =
@@ -121,7 +121,8 @@ function cellOf(given: Json, path: string, problems: string[]): Json {
     const inner = `${path}.${name}`;
     const names = CELL_NAMES[name];
     if (names !== undefined) {
-      if (!names.includes(String(value))) problems.push(`${inner} must be one of ${names.join(', ')}`);
+      if (typeof value !== 'string' || !names.includes(value))
+        problems.push(`${inner} must be one of ${names.join(', ')}`);
     } else if (CELL_NUMBERS.some((one) => one === name)) numberOf(value, inner, problems);
     else if (CELL_LISTS.some((one) => one === name)) listOf([], value, inner, problems);
     else
