@@ -13,7 +13,7 @@ import { shardFunction } from './shard.ts';
 import { wholeNumber } from './sql.ts';
 import type { Check, OracleOptions, OracleQuery, OracleReport, OracleRules } from './types.ts';
 
-export { type NaiveOptions, type NaiveReport, naiveJoin } from './naive.ts';
+export { type NaiveOptions, type NaiveReport, naiveCharges, naiveJoin, naivePlan } from './naive.ts';
 export type { Check, Difference, OracleOptions, OracleQuery, OracleReport, OracleRules } from './types.ts';
 
 const session = [

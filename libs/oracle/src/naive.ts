@@ -25,20 +25,29 @@ export interface NaiveReport {
 }
 
 /** A nested loop over the calls' index: a hash over member_id would be quadratic for a member with many of both. */
-const session = ['set local enable_hashjoin = off', 'set local enable_mergejoin = off', 'set local jit = off'];
+export const naivePlan: readonly string[] = [
+  'set local enable_hashjoin = off',
+  'set local enable_mergejoin = off',
+  'set local jit = off',
+];
 const sessionEnd = ['set local enable_hashjoin = on', 'set local enable_mergejoin = on'];
 
-function cleanedJoin(o: NaiveOptions): string {
+/** The join itself over the cleaned tables, in SQL: a row for each charge, with the session and the journey it is charged to. */
+export function naiveCharges(o: Pick<NaiveOptions, 'windowMs'> & { schemas: { silver: string } }): string {
   const silver = identifier(o.schemas.silver);
   return `
-create temp table naive_charge on commit drop as
-select c.call_id, count(*) as charges
+select c.call_id, e.session_id, e.journey_type as leakage_type
   from ${silver}.digital_journeys_cleaned e
   join ${silver}.call_logs_cleaned c
     on c.member_id = e.member_id and c.call_timestamp >= e."timestamp"
    and c.call_timestamp <= e."timestamp" + ${milliseconds(o.windowMs)}
- where e.action in ('error', 'abandon')
- group by c.call_id`;
+ where e.action in ('error', 'abandon')`;
+}
+
+function cleanedJoin(o: NaiveOptions): string {
+  return `
+create temp table naive_charge on commit drop as
+select call_id, count(*) as charges from (${naiveCharges(o)}) n group by call_id`;
 }
 
 function rawJoin(o: NaiveOptions): string[] {
@@ -61,7 +70,7 @@ select count(*)::float8 as charges
 
 /** Runs inside the caller's transaction (repeatable read, read write), like the oracle. */
 export async function naiveJoin(query: OracleQuery, o: NaiveOptions): Promise<NaiveReport> {
-  for (const sql of [...session, cleanedJoin(o), ...rawJoin(o), ...sessionEnd, 'analyze naive_charge'])
+  for (const sql of [...naivePlan, cleanedJoin(o), ...rawJoin(o), ...sessionEnd, 'analyze naive_charge'])
     await query(sql);
   const { rows } = await query(`
 select coalesce(sum(charges), 0)::float8 as charges, count(n.call_id)::float8 as calls,

@@ -67,7 +67,7 @@ function rangeOf(path: string): readonly [number, number] {
   if (/(?:repeats\.maxDays|repeats\.depth)$/.test(path)) return [1, 14];
   if (/(?:meanDays|medianMinutes|maxMinutes|sentimentNu|handleSeconds(?:\.[\w ]+)?|leaksPerDay|agents)$/.test(path))
     return [0.01, 1e9];
-  if (/leakRate$/.test(path)) return [0.01, 1];
+  if (path.endsWith('leakRate')) return [0.01, 1];
   if (SHARE.test(path)) return [0, 1];
   return [0, 1e9];
 }

@@ -1,0 +1,106 @@
+import { join, resolve } from 'node:path';
+import { createPool, type Pool } from '@leakage/postgres';
+import { dataDirectory, loadSettings, readEnvironment, schemaSettings } from '@leakage/runtime';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { CommandError } from '../command-error.ts';
+import { databaseUrl, quietLogger, withDatabase } from '../connect.ts';
+import { chargesOfFile, chargesOfGeneration, chargesOfTable, type Take } from '../score/charges.ts';
+import { Judge } from '../score/judge.ts';
+import { scoreLines } from '../score/report.ts';
+import { trueCalls } from '../score/truth.ts';
+
+interface ScoreOptions {
+  readonly truth?: string;
+  readonly table?: string;
+  readonly file?: string;
+  readonly naive?: boolean;
+  readonly atLeast: number;
+  readonly json?: true;
+}
+
+export function register(program: Command): void {
+  program
+    .command('score')
+    .summary('how right attributed calls are, by the truth of the generator')
+    .description(
+      'Compares the leakage facts of the active generation, or any table of attributed calls, with the truth file of the ' +
+        'generator: precision, recall, and the kinds of mistakes, over the calls that were not withdrawn. A table has the ' +
+        'columns call_id, session_id (or digital_session_id) and leakage_type; rows without a leakage type charge nothing. ' +
+        'Calls that the generator has sent and silver has not read yet count as missed. Exit code 3: below --at-least.',
+    )
+    .option(
+      '--truth <file>',
+      'of the generator (default: truth.jsonl in OUTPUT_PATH, or in generator in the data folder)',
+    )
+    .addOption(new Option('--table <schema.table>', 'judge this table or view').conflicts(['file', 'naive']))
+    .addOption(new Option('--file <path>', 'judge this file: .csv with a header, or JSON lines').conflicts('naive'))
+    .option('--naive', 'judge what a join by member and time alone would charge')
+    .option('--at-least <share>', 'what precision and recall must be', share, 0.995)
+    .option('--json', 'one JSON document on stdout')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ npx leakage score\n  $ npx leakage score --naive\n  $ npx leakage score --file ./attributed.csv --truth ./data/truth.jsonl --at-least 0.9',
+    )
+    .action(run);
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0 && value <= 1))
+    throw new InvalidArgumentError('a number from 0 to 1 is wanted');
+  return value;
+}
+
+async function run(options: ScoreOptions): Promise<void> {
+  const judge = new Judge();
+  for await (const call of trueCalls(truthFile(options.truth))) judge.addTruth(call);
+  const what = await addCharges(options, (charge) => judge.addCharge(charge));
+  const score = judge.score();
+  process.stdout.write(
+    options.json
+      ? `${JSON.stringify(score, null, 2)}\n`
+      : scoreLines(score, { what, atLeast: options.atLeast })
+          .map((line) => `${line}\n`)
+          .join(''),
+  );
+  const reached = [score.precision, score.recall].every((one) => one !== null && one >= options.atLeast);
+  if (!reached) throw new CommandError(`Precision or recall is below ${options.atLeast}.`, 3);
+}
+
+function truthFile(given: string | undefined): string {
+  if (given !== undefined) return resolve(given);
+  const folder = readEnvironment().OUTPUT_PATH;
+  return join(folder === undefined ? join(dataDirectory(), 'generator') : resolve(folder), 'truth.jsonl');
+}
+
+/** Hands over what is to be judged; gives its name. */
+async function addCharges({ file, table, naive = false }: ScoreOptions, take: Take): Promise<string> {
+  if (file !== undefined) {
+    await chargesOfFile(file, take);
+    return file;
+  }
+  // Says in one sentence when nothing answers.
+  await withDatabase('score', () => Promise.resolve());
+  const { silverSchema } = loadSettings(schemaSettings, readEnvironment());
+  await withLongPool(async (pool) => {
+    if (table === undefined) await chargesOfGeneration(pool, { silverSchema, naive }, take);
+    else await chargesOfTable(pool, table, take);
+  });
+  return table ?? (naive ? 'The naive join' : 'The leakage facts');
+}
+
+/** A pool for statements that read all there is. */
+async function withLongPool(work: (pool: Pool) => Promise<void>): Promise<void> {
+  const pool = createPool({
+    url: databaseUrl(),
+    applicationName: 'leakage-score',
+    max: 1,
+    statementTimeoutMs: 10 * 60_000,
+    log: quietLogger('score'),
+  });
+  try {
+    await work(pool);
+  } finally {
+    await pool.stop();
+  }
+}
