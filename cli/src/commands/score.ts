@@ -8,6 +8,7 @@ import { chargesOfFile, chargesOfGeneration, chargesOfTable, type Take } from '.
 import { Judge } from '../score/judge.ts';
 import { scoreLines } from '../score/report.ts';
 import { trueCalls } from '../score/truth.ts';
+import { unreadBySilver } from '../score/unread.ts';
 
 interface ScoreOptions {
   readonly truth?: string;
@@ -26,7 +27,7 @@ export function register(program: Command): void {
       'Compares the leakage facts of the active generation, or any table of attributed calls, with the truth file of the ' +
         'generator: precision, recall, and the kinds of mistakes, over the calls that were not withdrawn. A table has the ' +
         'columns call_id, session_id (or digital_session_id) and leakage_type; rows without a leakage type charge nothing. ' +
-        'Calls that the generator has sent and silver has not read yet count as missed. Exit code 3: below --at-least.',
+        'Calls that silver has not read yet count as missed; how many records wait is said. Exit code 3: below --at-least.',
     )
     .option(
       '--truth <file>',
@@ -54,12 +55,13 @@ function share(text: string): number {
 async function run(options: ScoreOptions): Promise<void> {
   const judge = new Judge();
   for await (const call of trueCalls(truthFile(options.truth))) judge.addTruth(call);
-  const what = await addCharges(options, (charge) => judge.addCharge(charge));
+  const { what, unread } = await addCharges(options, (charge) => judge.addCharge(charge));
   const score = judge.score();
+  const json = { ...score, unread: typeof unread === 'number' ? unread : null };
   process.stdout.write(
     options.json
-      ? `${JSON.stringify(score, null, 2)}\n`
-      : scoreLines(score, { what, atLeast: options.atLeast })
+      ? `${JSON.stringify(json, null, 2)}\n`
+      : scoreLines(score, { what, unread, atLeast: options.atLeast })
           .map((line) => `${line}\n`)
           .join(''),
   );
@@ -73,24 +75,34 @@ function truthFile(given: string | undefined): string {
   return join(folder === undefined ? join(dataDirectory(), 'generator') : resolve(folder), 'truth.jsonl');
 }
 
-/** Hands over what is to be judged; gives its name. */
-async function addCharges({ file, table, naive = false }: ScoreOptions, take: Take): Promise<string> {
+interface Judged {
+  readonly what: string;
+  /** Records that silver has still to read, or why that is not known; null where silver is not what is judged. */
+  readonly unread: number | string | null;
+}
+
+/** Hands over what is to be judged. */
+async function addCharges({ file, table, naive = false }: ScoreOptions, take: Take): Promise<Judged> {
   if (file !== undefined) {
     await chargesOfFile(file, take);
-    return file;
+    return { what: file, unread: null };
   }
   // Says in one sentence when nothing answers.
   await withDatabase('score', () => Promise.resolve());
-  const { silverSchema } = loadSettings(schemaSettings, readEnvironment());
-  await withLongPool(async (pool) => {
-    if (table === undefined) await chargesOfGeneration(pool, { silverSchema, naive }, take);
-    else await chargesOfTable(pool, table, take);
+  return await withLongPool(async (pool) => {
+    if (table !== undefined) {
+      await chargesOfTable(pool, table, take);
+      return { what: table, unread: null };
+    }
+    const unread = await unreadBySilver(pool);
+    const { silverSchema } = loadSettings(schemaSettings, readEnvironment());
+    await chargesOfGeneration(pool, { silverSchema, naive }, take);
+    return { what: naive ? 'The naive join' : 'The leakage facts', unread };
   });
-  return table ?? (naive ? 'The naive join' : 'The leakage facts');
 }
 
 /** A pool for statements that read all there is. */
-async function withLongPool(work: (pool: Pool) => Promise<void>): Promise<void> {
+async function withLongPool<T>(work: (pool: Pool) => Promise<T>): Promise<T> {
   const pool = createPool({
     url: databaseUrl(),
     applicationName: 'leakage-score',
@@ -99,7 +111,7 @@ async function withLongPool(work: (pool: Pool) => Promise<void>): Promise<void> 
     log: quietLogger('score'),
   });
   try {
-    await work(pool);
+    return await work(pool);
   } finally {
     await pool.stop();
   }

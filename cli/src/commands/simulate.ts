@@ -47,8 +47,8 @@ export function register(program: Command): void {
 function registerChanges(simulate: Command): void {
   scoped(command(simulate, 'fix', 'heal failures: journeys that would fail are completed'), 3150 / 3900, 0.2)
     .description(
-      'Heals failures from the next simulated hour on. Without options it is the example: eligibility failures x 0.808, and ' +
-        'a fifth of the repeats, so that billing leakage falls by 15 %.',
+      'Heals failures from the next simulated hour on. Without options it is the example: leakage of the eligibility error ' +
+        'x 0.808 and a fifth of the induced calls, so that billing leakage falls by about 15 %.',
     )
     .action(async (o: ScopeOptions) => {
       await change(o, o.journey ?? o.errorCode ?? o.device ?? o.category ?? o.language);
@@ -68,7 +68,7 @@ async function change(o: ScopeOptions, scopeGiven: string | undefined): Promise<
     category: o.category,
     language: o.language,
   };
-  const body = { ...scope, failures: o.multiply, repeats: o.repeats, rolloutDays: o.rolloutDays };
+  const body = { ...scope, leakage: o.multiply, repeats: o.repeats, rolloutDays: o.rolloutDays };
   const made = await askGenerator<Change>(o.outputPath, '/changes', body);
   print(o, made, [changeLine(made)]);
 }
@@ -139,7 +139,7 @@ function scoped(change: Command, multiply: number, repeats: number): Command {
     .option('--device <type>', 'mobile, desktop or tablet')
     .option('--category <name>', 'MAPD New, MAPD Tenured or Commercial')
     .option('--language <name>', 'English, Spanish or Other')
-    .option('--multiply <n>', 'failures for each that there was', number, multiply)
+    .option('--multiply <n>', 'leakage calls for each that there was, induced ones included', number, multiply)
     .option('--repeats <n>', 'induced calls for each that there was', number, repeats)
     .option('--rollout-days <n>', 'until the whole effect', number, 0);
 }

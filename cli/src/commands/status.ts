@@ -1,11 +1,9 @@
-import { topicOffsets } from '@leakage/kafka';
 import { loadSettings, readEnvironment, schemaSettings } from '@leakage/runtime';
 import { topicTable } from '@leakage/schemas';
 import type { Command } from 'commander';
 import { connectKafka, withDatabase } from '../connect.ts';
-import { answersAt } from '../probe.ts';
+import { endsOrTrouble } from '../status/ends.ts';
 import { statusLines } from '../status/lines.ts';
-import type { End } from '../status/positions.ts';
 import { readStatus } from '../status.ts';
 
 export function register(program: Command): void {
@@ -30,19 +28,8 @@ async function status(options: { readonly json?: true }): Promise<void> {
       pool,
       topics,
       schemas: { bronze: bronzeSchema, silver: silverSchema, gold: goldSchema },
-      ends: () => endsOrTrouble(kafka.brokers, () => topicOffsets(kafka, topics)),
+      ends: () => endsOrTrouble(kafka, topics),
     }),
   );
   process.stdout.write(options.json ? `${JSON.stringify(found, null, 2)}\n` : `${statusLines(found).join('\n')}\n`);
-}
-
-/** Without Kafka the database still has much to tell. */
-async function endsOrTrouble(brokers: readonly string[], ask: () => Promise<End[]>): Promise<End[] | string> {
-  const answers = await Promise.all(brokers.map((broker) => answersAt(`kafka://${broker}`)));
-  if (!answers.includes(true)) return `Lag is not known: nothing listens at ${brokers.join(', ')} (KAFKA_BROKERS).`;
-  try {
-    return await ask();
-  } catch (error) {
-    return `Lag is not known: ${error instanceof Error ? error.message : String(error)}.`;
-  }
 }

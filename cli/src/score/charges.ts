@@ -54,6 +54,9 @@ export async function chargesOfTable(pool: Pool, name: string, take: Take): Prom
 
 /** CSV with a header, or JSON lines. */
 export async function chargesOfFile(path: string, take: Take): Promise<void> {
+  await access(path).catch((error: unknown) => {
+    throw new CommandError(`${path} cannot be read: ${String(error)}`, 2);
+  });
   await (/\.csv$/i.test(path) ? chargesOfCsv(path, take) : chargesOfJson(path, take));
 }
 

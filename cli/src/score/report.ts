@@ -20,7 +20,11 @@ const KINDS: Readonly<Record<string, string>> = {
   unknown: 'not in the truth',
 };
 
-export function scoreLines(score: Score, o: { what: string; atLeast: number }): string[] {
+/** `unread`: records that silver has still to read, or why that is not known; null where silver is not what is judged. */
+export function scoreLines(
+  score: Score,
+  o: { what: string; unread: number | string | null; atLeast: number },
+): string[] {
   const line = (label: string, figure: string) => `  ${label.padEnd(58)} ${figure.padStart(12)}`;
   const mistakes = (title: string, kinds: Score['mistakes']['missed']): string[] => {
     const entries = Object.entries(kinds);
@@ -33,6 +37,7 @@ export function scoreLines(score: Score, o: { what: string; atLeast: number }): 
   const good = [score.precision, score.recall].every((share) => share !== null && share >= o.atLeast);
   return [
     `${o.what}, against the truth of ${whole.format(score.calls)} calls, of which ${whole.format(score.leakage)} are leakage`,
+    ...unreadLines(o.unread),
     '',
     styleText('bold', line('precision: charged calls that are right', percent(score.precision))),
     styleText('bold', line('recall: leakage that is charged rightly', percent(score.recall))),
@@ -51,4 +56,10 @@ export function scoreLines(score: Score, o: { what: string; atLeast: number }): 
       ? `Precision and recall are at least ${percent(o.atLeast)}.`
       : `Precision and recall are NOT both at least ${percent(o.atLeast)}.`,
   ];
+}
+
+function unreadLines(unread: number | string | null): string[] {
+  if (typeof unread === 'string') return [unread];
+  if (unread === null || unread === 0) return [];
+  return [`Silver has ${whole.format(unread)} records still to read: calls among them count as missed until then.`];
 }

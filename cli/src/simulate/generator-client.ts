@@ -23,7 +23,7 @@ export interface Change {
   readonly id: number;
   readonly from: number;
   readonly scope: Readonly<Record<string, string>>;
-  readonly failures: number;
+  readonly leakage: number;
   readonly repeats: number;
   readonly rolloutDays: number;
 }

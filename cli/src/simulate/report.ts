@@ -18,7 +18,7 @@ export function changeLine(c: Change): string {
   const scope = Object.values(c.scope).join(', ');
   const repeats = c.repeats === 1 ? '' : `, calls induced by a leakage call x ${c.repeats}`;
   const rollout = c.rolloutDays === 0 ? 'at once' : `in full after ${c.rolloutDays} days`;
-  return `Change ${c.id}: failures of ${scope === '' ? 'everything' : scope} x ${c.failures}${repeats}, from ${instant(c.from)} on, ${rollout}.`;
+  return `Change ${c.id}: leakage of ${scope === '' ? 'everything' : scope} x ${Number(c.leakage.toFixed(3))}${repeats}, from ${instant(c.from)} on, ${rollout}.`;
 }
 
 export function disturbanceLine(d: Disturbance): string {

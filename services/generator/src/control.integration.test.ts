@@ -54,7 +54,7 @@ const planted = async (folder: string): Promise<Record<string, unknown>[]> =>
     .filter((line) => line.startsWith('{"event"'))
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 
-const fix = { errorCode: 'ERR_BILLING_ELIGIBILITY', failures: 0.8, repeats: 0.2, rolloutDays: 1 };
+const fix = { errorCode: 'ERR_BILLING_ELIGIBILITY', leakage: 0.8, repeats: 0.2, rolloutDays: 1 };
 const outage = { kind: 'outage', source: 'journeys', minutes: 40 };
 
 test('a fix and an outage are kept with the world, stand in its truth, and survive a restart', async () => {
@@ -64,7 +64,7 @@ test('a fix and an outage are kept with the world, stand in its truth, and survi
   const change = await ask(folder, '/changes', fix);
   const disturbance = await ask(folder, '/disturbances', outage);
   expect([change.status, disturbance.status]).toEqual([200, 200]);
-  expect(change.body).toMatchObject({ id: 1, failures: 0.8, scope: { errorCode: 'ERR_BILLING_ELIGIBILITY' } });
+  expect(change.body).toMatchObject({ id: 1, leakage: 0.8, scope: { errorCode: 'ERR_BILLING_ELIGIBILITY' } });
   // Whole hours, which no simulated story has reached.
   expect((change.body.from ?? 1) % 3_600_000).toBe(0);
   expect(change.body.from).toBeGreaterThan(Date.parse(String(before.body.simulated)));
@@ -118,10 +118,7 @@ test('only the owner may steer, and only with what it understands', async () => 
     const { status, body: answer } = await ask(folder, path, body);
     return [status, answer.error];
   };
-  expect(await refused('/changes', { ...fix, failures: 0 })).toEqual([
-    400,
-    'failures must be a number from 0.01 to 100',
-  ]);
+  expect(await refused('/changes', { ...fix, leakage: 0 })).toEqual([400, 'leakage must be a number from 0.01 to 100']);
   expect(await refused('/changes', { ...fix, errorCode: 'ERR_NONE' })).toEqual([
     400,
     expect.stringContaining('no failure of this world is in that scope'),

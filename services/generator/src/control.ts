@@ -116,7 +116,7 @@ function changeOf(body: Fields): NewChange {
   };
   return {
     scope,
-    failures: body.number('failures', 0.01, 100),
+    leakage: body.number('leakage', 0.01, 100),
     repeats: body.number('repeats', 0, 100),
     rolloutDays: body.number('rolloutDays', 0, 365),
   };

@@ -22,7 +22,7 @@ const shape: Shape = {
 };
 const start = new World(shape).zone.startOfDay(ANCHOR - 4);
 const end = new World(shape).zone.startOfDay(ANCHOR + 1);
-const fix: Change = { id: 1, from: start, scope: {}, failures: 0.5, repeats: 1, rolloutDays: 0 };
+const fix: Change = { id: 1, from: start, scope: {}, leakage: 0.5, repeats: 1, rolloutDays: 0 };
 
 function history(changes: readonly Change[], cells: readonly CellOverride[] = []): Emission[] {
   const records: Emission[] = [];
@@ -78,7 +78,7 @@ test('a fix of everything halves what leaks; journeys that it heals are complete
 
 test('a fix is felt in its scope and nowhere else', () => {
   const scope = { errorCode: 'ERR_BILLING_ELIGIBILITY', deviceType: 'mobile' };
-  const fixed = leaks(history([{ ...fix, scope, failures: 0.01 }]));
+  const fixed = leaks(history([{ ...fix, scope, leakage: 0.01 }]));
   const within = ({ code, device }: { code: string | null; device: string }): boolean =>
     code === scope.errorCode && device === 'mobile';
   expect(count(leaks(before), within)).toBeGreaterThan(100);
@@ -92,7 +92,7 @@ test('a fix is felt in its scope and nowhere else', () => {
 });
 
 test('the effect is rolled out over days', () => {
-  const slow = leaks(history([{ ...fix, failures: 0.1, rolloutDays: 4 }])).length / leaks(before).length;
+  const slow = leaks(history([{ ...fix, leakage: 0.1, rolloutDays: 4 }])).length / leaks(before).length;
   // The mean of .1 ** (t/4) over the four days until the whole effect and the one after it.
   const mean = (4 * ((1 - 0.1) / Math.log(10)) + 0.1) / 5;
   expect(Math.abs(slow - mean)).toBeLessThan(0.1);
@@ -100,7 +100,7 @@ test('the effect is rolled out over days', () => {
 
 test('an incident adds failures in its scope, and all stories without it stay as they are', () => {
   const scope = { errorCode: 'ERR_IDCARD_TIMEOUT' };
-  const worse = history([{ ...fix, scope, failures: 5 }]);
+  const worse = history([{ ...fix, scope, leakage: 5 }]);
   const own = (records: readonly Emission[]) => count(leaks(records), ({ code }) => code === scope.errorCode);
   expect(own(worse) / own(before)).toBeGreaterThan(3.5);
   expect(own(worse) / own(before)).toBeLessThan(6.5);
@@ -109,7 +109,7 @@ test('an incident adds failures in its scope, and all stories without it stay as
 });
 
 test('calls after a fix repeat as seldom as it says', () => {
-  const fixed = history([{ ...fix, failures: 1, repeats: 0 }]);
+  const fixed = history([{ ...fix, leakage: 1, repeats: 0 }]);
   const repeats = (records: readonly Emission[]): number =>
     count(records, ({ truth, at }) => truth?.kind === 'repeat' && at > start + 24 * HOUR_MS);
   expect(repeats(fixed)).toBeLessThan(repeats(before) * 0.6);

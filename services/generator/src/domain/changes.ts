@@ -18,8 +18,8 @@ export interface Change {
   /** From stories that begin at this instant on, the start of an hour. */
   from: number;
   scope: Scope;
-  /** How many failures there are in its scope for each that there was, once it is rolled out. */
-  failures: number;
+  /** How many leakage calls there are in its scope for each that there was, once it is rolled out, induced ones included. */
+  leakage: number;
   /** The same for the probability that a leakage call induces another. */
   repeats: number;
   /** Days until the whole effect; its logarithm grows in proportion. */
@@ -32,8 +32,8 @@ function progress(change: Change, at: number): number {
   return change.rolloutDays === 0 ? 1 : Math.min(1, (at - change.from) / (change.rolloutDays * DAY_MS));
 }
 
-export function failuresFactor(change: Change, at: number): number {
-  return change.failures ** progress(change, at);
+export function leakageFactor(change: Change, at: number): number {
+  return change.leakage ** progress(change, at);
 }
 
 export function repeatsFactor(change: Change, at: number): number {

@@ -1,6 +1,6 @@
 import type { MemberProfile } from '@leakage/schemas';
 import { DAY_MS, dateText, HOUR_MS, MINUTE_MS, Zone } from './calendar.ts';
-import { type Change, concerns, failuresFactor, includes, repeatsFactor, within } from './changes.ts';
+import { type Change, concerns, includes, leakageFactor, repeatsFactor, within } from './changes.ts';
 import type { Emission } from './emission.ts';
 import { type Cell, CellLevels, cellsOf } from './levels.ts';
 import { enrollmentDate, languageOf, type Member, planOf, Roster } from './members.ts';
@@ -246,24 +246,28 @@ export class World {
     const probability = (this.#induced.get(cell.index) ?? 0) * repeats;
     const inducing = changes.reduce((p, change) => p * repeatsFactor(change, at), probability);
     const followOn = 1 + this.#p.calls.followOn;
-    const fresh = Math.max(0, planned / followOn - planned * this.#inducedPart(cell, o.day));
-    const rates = { fresh: fresh * failures, leaks: planned * failures, inducing };
+    const induced = this.#inducedPart(cell, o.day);
+    const freshPart = (repeating: number): number => Math.max(0, 1 / followOn - induced * repeating);
+    const rates = { fresh: planned * freshPart(1) * failures, leaks: planned * failures, inducing };
+    // Where fewer calls are induced, more stories stay: a change says what becomes of both together.
+    const effects = changes.map((change) => {
+      const compensation = freshPart(1) === 0 ? 1 : freshPart(repeatsFactor(change, at)) / freshPart(1);
+      return { change, factor: leakageFactor(change, at) * compensation };
+    });
     const { seed } = this.shape;
     const healed: story.Scene['healed'] = (failure) =>
-      changes.some((change) => {
-        const kept = failuresFactor(change, at);
-        return (
-          kept < 1 &&
+      effects.some(
+        ({ change, factor }) =>
+          factor < 1 &&
           includes(change.scope, failure) &&
-          !new Random(seed, 'fix', change.id, failure.session).chance(kept)
-        );
-      });
+          !new Random(seed, 'fix', change.id, failure.session).chance(factor),
+      );
     this.#stories(out, { hour, cell, about: cell.about, rates, healed, longOnly, streams: 0 });
-    for (const change of changes) {
-      const more = failuresFactor(change, at) - 1;
-      if (more <= 0) continue;
+    for (const { change, factor } of effects) {
+      if (factor <= 1) continue;
       const { about, part } = within(change.scope, cell.about);
-      const extra = { fresh: rates.fresh * part * more, leaks: rates.leaks * part * more, inducing };
+      const more = part * (factor - 1);
+      const extra = { fresh: rates.fresh * more, leaks: rates.leaks * more, inducing };
       // Streams of their own: the stories that there are without the incident stay as they are.
       this.#stories(out, { hour, cell, about, rates: extra, healed, longOnly, streams: 1_000 * change.id });
     }
