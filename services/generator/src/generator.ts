@@ -1,4 +1,5 @@
 import { type Clock, type Part, sleep } from '@leakage/runtime';
+import { shardOf } from '@leakage/schemas';
 import { type Change, concerns } from './domain/changes.ts';
 import type { Disturbance } from './domain/disturbances.ts';
 import type { Emission } from './domain/emission.ts';
@@ -91,7 +92,7 @@ class Run implements Controls {
     this.#o = o;
     this.#state = o.state ?? firstState(o);
     const { position, caughtUp, disturbances } = this.#state;
-    this.#feed = new Feed(o.world, position, disturbances);
+    this.#feed = new Feed(o.world, position, { disturbances, shardOf });
     this.#time = new Timetable(o, { at: position.at, caughtUp }, o.clock.now());
   }
 

@@ -27,7 +27,7 @@ const until = from + 40 * MINUTE_MS;
 const end = from + 8 * HOUR_MS;
 
 function sent(disturbances: readonly Disturbance[], after: StreamPosition = BEGINNING): Emission[] {
-  return new Feed(world, after, disturbances).take(end, Number.POSITIVE_INFINITY);
+  return new Feed(world, after, { disturbances, shardOf }).take(end, Number.POSITIVE_INFINITY);
 }
 
 const plain = sent([]);
@@ -112,7 +112,7 @@ test('a stream with disturbances taken up anywhere goes on exactly where it was 
 });
 
 test('a disturbance that is added on the way is as if it had been known from the beginning', () => {
-  const feed = new Feed(world, BEGINNING);
+  const feed = new Feed(world, BEGINNING, { disturbances: [], shardOf });
   const first = feed.take(from - MINUTE_MS, Number.POSITIVE_INFINITY);
   const late: Disturbance = { ...outage, from: feed.nextAt + 1 };
   feed.disturb(late);

@@ -1,4 +1,4 @@
-import { type Source, shardOf } from '@leakage/schemas';
+import type { Source } from '@leakage/schemas';
 import { HOUR_MS, MINUTE_MS } from './calendar.ts';
 import type { Emission } from './emission.ts';
 
@@ -27,11 +27,14 @@ export type Disturbance = {
 /** Applies disturbances to a stream in order of sending. What it holds depends only on the records that went through. */
 export class Disturber {
   readonly #disturbances: Disturbance[];
+  readonly #shardOf: (key: string) => number;
   /** One queue for each disturbance, each in order of sending. */
   readonly #held = new Map<number, Emission[]>();
 
-  constructor(disturbances: readonly Disturbance[]) {
+  /** `shardOf`: the partition of a key. */
+  constructor(disturbances: readonly Disturbance[], shardOf: (key: string) => number) {
     this.#disturbances = [...disturbances];
+    this.#shardOf = shardOf;
   }
 
   /** From an instant on that no record has reached. */
@@ -74,7 +77,7 @@ export class Disturber {
       case 'delay': {
         const key = emission.event.member_id;
         const delayed =
-          emission.source === disturbance.source && key !== null && shardOf(key) === disturbance.partition;
+          emission.source === disturbance.source && key !== null && this.#shardOf(key) === disturbance.partition;
         return delayed ? this.#hold(disturbance, emission, emission.at + disturbance.delayMs) : [emission];
       }
       case 'schema': {

@@ -3,6 +3,15 @@ import type { Emission } from './emission.ts';
 import { type StreamPosition, streamFrom } from './stream.ts';
 import type { World } from './world.ts';
 
+/** What lies between a world and Kafka. */
+export interface Road {
+  readonly disturbances: readonly Disturbance[];
+  /** The partition of a key. */
+  readonly shardOf: (key: string) => number;
+}
+
+const clearRoad: Road = { disturbances: [], shardOf: () => 0 };
+
 /** The stream of a world as it is sent, disturbances and all, record by record from a position on. */
 export class Feed {
   readonly #stream: Iterator<Emission[]>;
@@ -14,9 +23,9 @@ export class Feed {
   /** Records of exactly the position's instant that were passed over. */
   #skipped = 0;
 
-  constructor(world: World, position: StreamPosition, disturbances: readonly Disturbance[] = []) {
+  constructor(world: World, position: StreamPosition, { disturbances, shardOf }: Road = clearRoad) {
     this.#stream = streamFrom(world, position.at - HOLD_SPAN_MS);
-    this.#disturber = new Disturber(disturbances);
+    this.#disturber = new Disturber(disturbances, shardOf);
     this.#after = position;
   }
 
