@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { naiveCharges, naivePlan } from '@leakage/oracle';
 import { loadGeneration, type Pool } from '@leakage/postgres';
 import { CommandError } from '../command-error.ts';
@@ -54,9 +55,8 @@ export async function chargesOfTable(pool: Pool, name: string, take: Take): Prom
 
 /** CSV with a header, or JSON lines. */
 export async function chargesOfFile(path: string, take: Take): Promise<void> {
-  await access(path).catch((error: unknown) => {
-    throw new CommandError(`${path} cannot be read: ${String(error)}`, 2);
-  });
+  const found = await stat(path).catch(() => null);
+  if (found === null || found.isDirectory()) throw new CommandError(`There is no file ${path}.`, 2);
   await (/\.csv$/i.test(path) ? chargesOfCsv(path, take) : chargesOfJson(path, take));
 }
 

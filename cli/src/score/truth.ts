@@ -21,9 +21,9 @@ async function* linesOf(path: string): AsyncGenerator<string> {
   try {
     yield* createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'EISDIR')) {
       throw new CommandError(
-        `There is no ${path}: the generator writes it beside its state. Give another one with --truth, or its folder with OUTPUT_PATH.`,
+        `There is no file ${path}: the generator writes it beside its state. Give another one with --truth, or its folder with OUTPUT_PATH.`,
       );
     }
     throw error;
