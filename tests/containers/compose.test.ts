@@ -63,6 +63,15 @@ describe('docker compose up --wait, in a fresh clone', () => {
     // Its exit code says whether something is missing.
     expect(await product.compose(['run', '--rm', '-T', 'cli', 'doctor'])).toContain('Postgres');
   });
+
+  it('can be asked how right it is, and its world can be changed', async () => {
+    const score = await product.compose(['run', '--rm', '-T', 'cli', 'score', '--at-least', '0.5', '--json']);
+    expect((JSON.parse(score) as { leakage: number }).leakage).toBeGreaterThan(50);
+    const change = await product.inside('generator', ['leakage', 'simulate', 'fix', '--json']);
+    expect(JSON.parse(change)).toMatchObject({ id: 1, scope: { errorCode: 'ERR_BILLING_ELIGIBILITY' } });
+    const status = await product.inside('generator', ['leakage', 'simulate', 'status', '--json']);
+    expect(JSON.parse(status)).toMatchObject({ paused: false, changes: [{ id: 1 }] });
+  });
 });
 
 describe('the image', () => {
