@@ -38,6 +38,12 @@ test.each([
   ['a list', [], 'the file must be an object'],
   ['an unknown name', { trend: {} }, 'trend is no parameter (there are members, time, trends'],
   ['an unknown name inside', { trends: { bill: 1 } }, 'trends.bill is no parameter (there are billing'],
+  ['a name of every object', { constructor: 1 }, 'constructor is no parameter'],
+  [
+    'what others rely on',
+    { issues: { id_card: { journeyType: 'dental' } } },
+    'issues.id_card.journeyType must be left as it is',
+  ],
   ['a text for a number', { trends: { billing: '0.2' } }, 'trends.billing must be a number from -0.9 to 10'],
   ['a share above 1', { journeys: { undecided: 2 } }, 'journeys.undecided must be a number from 0 to 1'],
   [

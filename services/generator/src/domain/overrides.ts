@@ -13,9 +13,28 @@ const CELL_LISTS: readonly (keyof CellOverride)[] = ['codes', 'devices', 'resolu
 
 /** Where nothing is a value too: the calls are then made by members as there are. */
 const NULLABLE = /^(?:idCardSpanish|issues\.\w+\.categories)$/;
-/** Shares of something. */
-const SHARE =
-  /(?:Rate|Share|Spanish|Profiles|OnAbandon|abandonOnly|errorAndAbandon|commercialNew|otherLanguage|spanish\.\w+|undecided|twoTypes|login|secondView\.\w+|followOn|beforeFailure|afterFailure(?:\.\w+)?|targets\.(?:billing\.)?[\w ]+)$/;
+const ANY_AMOUNT = [0, 1e9] as const;
+const SOME = [0.01, 1e9] as const;
+const SHARE = [0, 1] as const;
+/** What numbers may be, by the end of their names; the first that fits counts. */
+const RANGES: readonly (readonly [RegExp, readonly [number, number]])[] = [
+  [/sentiment(?:\.[\w ]+)?$/, [-0.99, 0.99]],
+  [/^trends\.(?:billing|id_card|pharmacy)$/, [-0.9, 10]],
+  [/^trends\.onset$/, [-365, 0]],
+  [/^repeats\.(?:maxDays|depth)$/, [1, 14]],
+  [/leakRate$/, [0.01, 1]],
+  [/(?:[mM]eanDays|Minutes|sentimentNu|leaksPerDay|agents)$/, SOME],
+  [/handleSeconds(?:\.[\w ]+)?$/, SOME],
+  [/^members\.(?:commercialNew|otherLanguage|lateProfiles|spanish\.\w+)$/, SHARE],
+  [/^journeys\.(?:undecided|twoTypes|login|secondView\.\w+)$/, SHARE],
+  [
+    /^(?:afterFailure\.\w+|calls\.(?:followOn|beforeFailure)|repeats\.(?:afterFailure|targets\..+)|idCardSpanish)$/,
+    SHARE,
+  ],
+  [/(?:abandonOnly|errorAndAbandon)$/, SHARE],
+];
+/** What the rest of the world knows these by. */
+const FIXED = /^issues\.\w+\.(?:journeyType|letter)$/;
 
 /** The default parameters with what a file says instead; lists are replaced as a whole. Throws a RangeError with all problems. */
 export function parametersWith(overrides: unknown): Parameters {
@@ -40,11 +59,13 @@ function merge(base: Json, given: Json, path: string, problems: string[]): Json 
     const result: Record<string, Json> = { ...base };
     for (const [name, value] of Object.entries(given)) {
       const inner = path === '' ? name : `${path}.${name}`;
-      if (name in base) result[name] = merge((base as Record<string, Json>)[name] ?? null, value, inner, problems);
+      if (Object.hasOwn(base, name))
+        result[name] = merge((base as Record<string, Json>)[name] ?? null, value, inner, problems);
       else problems.push(`${inner} is no parameter (there are ${Object.keys(base).join(', ')})`);
     }
     return result;
   }
+  if (FIXED.test(path)) return wrong('left as it is');
   if (typeof base === 'string') return typeof given === 'string' && given !== '' ? given : wrong('a text');
   return numberOf(given, path, problems) ?? base;
 }
@@ -54,22 +75,10 @@ function isList(value: Json): value is readonly Json[] {
 }
 
 function numberOf(given: Json, path: string, problems: string[]): number | null {
-  const [low, high] = rangeOf(path);
+  const [, [low, high]] = RANGES.find(([names]) => names.test(path)) ?? [null, ANY_AMOUNT];
   if (typeof given === 'number' && given >= low && given <= high) return given;
   problems.push(`${path} must be a number from ${low} to ${high}`);
   return null;
-}
-
-function rangeOf(path: string): readonly [number, number] {
-  if (/sentiment(?:\.[\w ]+)?$/.test(path)) return [-0.99, 0.99];
-  if (/^trends\.(?:billing|id_card|pharmacy)$/.test(path)) return [-0.9, 10];
-  if (path === 'trends.onset') return [-365, 0];
-  if (/(?:repeats\.maxDays|repeats\.depth)$/.test(path)) return [1, 14];
-  if (/(?:meanDays|medianMinutes|maxMinutes|sentimentNu|handleSeconds(?:\.[\w ]+)?|leaksPerDay|agents)$/.test(path))
-    return [0.01, 1e9];
-  if (path.endsWith('leakRate')) return [0.01, 1];
-  if (SHARE.test(path)) return [0, 1];
-  return [0, 1e9];
 }
 
 /** Lists of numbers keep their length; lists of weights hold names and weights that do not add up to nothing. */
