@@ -54,9 +54,9 @@ const places: readonly (readonly [service: ServiceName, file: string, ...Place])
   ['gold-aggregator', aggregator, 'log read', 'before', 'if (read === null) return'],
   ['gold-aggregator', aggregator, 'cells added', 'before', 'await moveReader('],
   ['gold-aggregator', aggregator, 'reader moved', 'before', 'await noteFold(tx, o.gold, left'],
-  ['generator', generator, 'batch sent', 'before', 'await commit(o, state, { batch'],
-  ['generator', generator, 'truth written', 'before', 'for (const emission of done.batch) state.position'],
-  ['generator', generator, 'state written', 'before', 'o.progress.sent(done.batch'],
+  ['generator', generator, 'batch sent', 'before', 'await this.#commit(batch)'],
+  ['generator', generator, 'truth written', 'before', 'for (const emission of batch) this.#state.position'],
+  ['generator', generator, 'state written', 'before', 'progress.sent(batch, clock.now())'],
 ];
 
 export const failPoints: readonly FailPoint[] = places.map(([service, file, name, where, text]) => {

@@ -9,25 +9,26 @@ import { DEFAULT_PARAMETERS } from './parameters.ts';
 import { advance, BEGINNING, type StreamPosition } from './stream.ts';
 import { World } from './world.ts';
 
-const world = new World({
-  seed: 5,
-  timeZone: 'America/New_York',
-  anchorDay: dayOfDate('2026-03-10'),
-  firstDay: dayOfDate('2026-03-02'),
-  members: 2_000,
-  eventsPerDay: 5_140,
-  callsPerDay: 60,
-  parity: false,
-  rates: DEFAULT_RATES,
-  parameters: DEFAULT_PARAMETERS,
-});
+const newWorld = () =>
+  new World({
+    seed: 5,
+    timeZone: 'America/New_York',
+    anchorDay: dayOfDate('2026-03-10'),
+    firstDay: dayOfDate('2026-03-02'),
+    members: 2_000,
+    eventsPerDay: 5_140,
+    callsPerDay: 60,
+    parity: false,
+    rates: DEFAULT_RATES,
+    parameters: DEFAULT_PARAMETERS,
+  });
 /** A Tuesday, ten in the morning in New York. */
 const from = Date.parse('2026-03-03T15:00:00Z');
 const until = from + 40 * MINUTE_MS;
 const end = from + 8 * HOUR_MS;
 
 function sent(disturbances: readonly Disturbance[], after: StreamPosition = BEGINNING): Emission[] {
-  return new Feed(world, after, { disturbances, shardOf }).take(end, Number.POSITIVE_INFINITY);
+  return new Feed(newWorld(), after, { disturbances, shardOf }).take(end, Number.POSITIVE_INFINITY);
 }
 
 const plain = sent([]);
@@ -99,20 +100,20 @@ test('records of another schema keep what they tell', () => {
   expect(records.map(({ event }) => event)).toEqual(plain.map(({ event }) => event));
 });
 
-test('a stream with disturbances taken up anywhere goes on exactly where it was left', () => {
+test('a stream with disturbances taken up anywhere goes on exactly where it was left', { timeout: 60_000 }, () => {
   const all = [outage, duplicates, delay, schema];
   const records = sent(all);
   const begin = records.findIndex(({ at }) => at >= from - 10 * MINUTE_MS);
   let position = BEGINNING;
   for (const [i, record] of records.entries()) {
     position = advance(position, record);
-    if (i >= begin && (i - begin) % 100 === 0) expect(sent(all, position)).toEqual(records.slice(i + 1));
+    if (i >= begin && (i - begin) % 400 === 0) expect(sent(all, position)).toEqual(records.slice(i + 1));
   }
   expect(records.length - begin).toBeGreaterThan(1_000);
 });
 
 test('a disturbance that is added on the way is as if it had been known from the beginning', () => {
-  const feed = new Feed(world, BEGINNING, { disturbances: [], shardOf });
+  const feed = new Feed(newWorld(), BEGINNING, { disturbances: [], shardOf });
   const first = feed.take(from - MINUTE_MS, Number.POSITIVE_INFINITY);
   const late: Disturbance = { ...outage, from: feed.nextAt + 1 };
   feed.disturb(late);

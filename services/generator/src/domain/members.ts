@@ -45,34 +45,44 @@ export function enrollmentDate(member: Member, day: number): string {
   return dateText(monthsBefore(day, member.tenureMonths));
 }
 
-/** Who belongs to which cohort: numbers only, so that 400,000 members are two megabytes. */
+interface Change {
+  category?: Category;
+  language?: Language;
+}
+
+/** Who belongs to which cohort, now: numbers, and those who have changed, so that 400,000 members are a few megabytes. */
 export class Roster {
   readonly #p: Parameters['members'];
   readonly #seed: number;
   readonly size: number;
-  readonly #cohorts = new Map<string, Int32Array>();
+  readonly #cohorts = new Map<string, number[]>();
+  /** Of each member the place in the list of its cohort. */
+  readonly #places: Int32Array;
+  readonly #changed = new Map<number, Change>();
 
   constructor(p: Parameters['members'], seed: number, size: number) {
     this.#p = p;
     this.#seed = seed;
     this.size = size;
-    const lists = new Map<string, number[]>();
-    for (let index = 0; index < size; index++) {
-      const { category, language } = memberOf(p, seed, index);
-      const key = cohortKey(category, language);
-      const list = lists.get(key);
-      if (list === undefined) lists.set(key, [index]);
-      else list.push(index);
-    }
-    for (const [key, list] of lists) this.#cohorts.set(key, Int32Array.from(list));
+    this.#places = new Int32Array(size);
+    for (let index = 0; index < size; index++) this.#join(index, memberOf(p, seed, index));
   }
 
   member(index: number): Member {
-    return memberOf(this.#p, this.#seed, index);
+    return { ...memberOf(this.#p, this.#seed, index), ...this.#changed.get(index) };
+  }
+
+  /** From now on a member is another: of another plan, or of another language. */
+  change(index: number, change: Change): Member {
+    this.#leave(index, this.member(index));
+    this.#changed.set(index, { ...this.#changed.get(index), ...change });
+    const changed = this.member(index);
+    this.#join(index, changed);
+    return changed;
   }
 
   count(category: Category, language: Language): number {
-    return this.#cohorts.get(cohortKey(category, language))?.length ?? 0;
+    return this.#cohort(category, language).length;
   }
 
   /** How many members a category or a language has. */
@@ -91,14 +101,31 @@ export class Roster {
     return this.member(random.int(this.size));
   }
 
+  /** A member of a cohort; anybody where its last one has left it. */
   someone(random: Random, category: Category, language: Language): Member {
-    const cohort = this.#cohorts.get(cohortKey(category, language));
-    const index = cohort?.[random.int(cohort.length)];
-    if (index === undefined) throw new Error(`there is no ${language} speaking ${category} member`);
-    return this.member(index);
+    const cohort = this.#cohort(category, language);
+    const index = cohort[random.int(cohort.length)];
+    return index === undefined ? this.anyone(random) : this.member(index);
   }
-}
 
-function cohortKey(category: Category, language: Language): string {
-  return `${category}/${language}`;
+  #cohort(category: Category, language: Language): number[] {
+    const key = `${category}/${language}`;
+    const cohort = this.#cohorts.get(key) ?? [];
+    if (cohort.length === 0) this.#cohorts.set(key, cohort);
+    return cohort;
+  }
+
+  #join(index: number, { category, language }: Member): void {
+    this.#places[index] = this.#cohort(category, language).push(index) - 1;
+  }
+
+  /** The last of the list takes its place. */
+  #leave(index: number, { category, language }: Member): void {
+    const cohort = this.#cohort(category, language);
+    const last = cohort.pop();
+    if (last === undefined || last === index) return;
+    const place = this.#places[index] ?? 0;
+    cohort[place] = last;
+    this.#places[last] = place;
+  }
 }

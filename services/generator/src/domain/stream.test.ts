@@ -7,21 +7,22 @@ import { DEFAULT_PARAMETERS } from './parameters.ts';
 import { advance, BEGINNING, type StreamPosition } from './stream.ts';
 import { World } from './world.ts';
 
-const world = new World({
-  seed: 5,
-  timeZone: 'America/New_York',
-  anchorDay: dayOfDate('2026-03-10'),
-  firstDay: dayOfDate('2026-02-10'),
-  members: 1_000,
-  eventsPerDay: 1_285,
-  callsPerDay: 30,
-  parity: false,
-  rates: { ...DEFAULT_RATES, duplicates: 0.2 },
-  parameters: DEFAULT_PARAMETERS,
-});
+const newWorld = () =>
+  new World({
+    seed: 5,
+    timeZone: 'America/New_York',
+    anchorDay: dayOfDate('2026-03-10'),
+    firstDay: dayOfDate('2026-02-10'),
+    members: 1_000,
+    eventsPerDay: 1_285,
+    callsPerDay: 30,
+    parity: false,
+    rates: { ...DEFAULT_RATES, duplicates: 0.2 },
+    parameters: DEFAULT_PARAMETERS,
+  });
 
 function take(count: number, from: StreamPosition): Emission[] {
-  return new Feed(world, from).take(Number.POSITIVE_INFINITY, count);
+  return new Feed(newWorld(), from).take(Number.POSITIVE_INFINITY, count);
 }
 
 test('a stream taken up anywhere goes on exactly where it was left', () => {

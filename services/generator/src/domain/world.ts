@@ -6,6 +6,7 @@ import { type Cell, CellLevels, cellsOf } from './levels.ts';
 import { enrollmentDate, languageOf, type Member, planOf, Roster } from './members.ts';
 import { NOISE_SPAN_MS, Noise, type Rates } from './noise.ts';
 import {
+  type Category,
   fullScaleCalls,
   type IssueParameters,
   JOURNEY_TYPES,
@@ -55,6 +56,8 @@ export class World {
   readonly #levels: CellLevels;
   readonly #changes: Change[];
   #simulatedUntil = Number.NEGATIVE_INFINITY;
+  /** The hour up to which members have changed. */
+  #membersAt: number;
   readonly #induced: ReadonlyMap<number, number>;
   readonly #inducedAfterDays: readonly number[];
   readonly #completedPerDay: Readonly<Record<JourneyType, number>>;
@@ -77,6 +80,7 @@ export class World {
     this.agents = Math.max(1, Math.round(p.calls.agents * this.scale));
     this.leakSpanMs = p.repeats.depth * p.repeats.maxDays * DAY_MS + this.otherSpanMs;
     this.#inducedAfterDays = inducedAfterDays(p);
+    this.#membersAt = this.firstHour;
     this.#completedPerDay = this.#completed();
     this.#induced = shape.parity ? new Map() : this.#plan();
   }
@@ -112,9 +116,12 @@ export class World {
 
   #lastProfiles(finalAt: number): Map<string | null, MemberProfile> {
     const last = new Map<string | null, MemberProfile>();
+    // Members change on the way, and this world has still to begin.
+    const other = new World(this.shape, { finalAt });
     for (let hour = this.firstHour; hour * HOUR_MS < finalAt; hour++) {
       const out: Emission[] = [];
-      this.#memberships(out, hour, (this.#p.time.hours[this.zone.local(hour * HOUR_MS).hour] ?? 0) / 100);
+      other.#enrollments(out, hour);
+      other.#profileChanges(out, hour);
       for (const { source, event } of out) {
         if (source !== 'members') continue;
         const known = last.get(event.member_id);
@@ -134,6 +141,10 @@ export class World {
     const { day, hour: localHour, weekday } = this.zone.local(hour * HOUR_MS);
     const { hours, weekdays } = this.#p.time;
     const percent = hours[localHour] ?? 0;
+    this.#catchUp(hour);
+    this.#profileChanges(out, hour);
+    this.#membersAt = hour + 1;
+    if (longOnly) out.length = 0;
     if (percent === 0) return out;
     const activity = (percent / 100) * (weekdays[weekday] ?? 1);
     const moods = new Map(JOURNEY_TYPES.map((type) => [type, this.#mood(type, day, hour)]));
@@ -145,14 +156,18 @@ export class World {
     if (longOnly) return out;
     for (const [i, type] of JOURNEY_TYPES.entries()) this.#completions(out, { hour, stream: 50 + i, type, activity });
     this.#otherCalls(out, hour, activity);
-    this.#memberships(out, hour, percent / 100);
+    this.#enrollments(out, hour);
     return this.finalAt === null ? out : out.filter(({ source }) => source !== 'members');
   }
 
-  #memberships(out: Emission[], hour: number, partOfDay: number): void {
-    if (partOfDay === 0) return;
-    this.#enrollments(out, hour, partOfDay);
-    this.#profileChanges(out, hour, partOfDay);
+  /** Members are at an hour what the changes of all hours before have made of them. */
+  #catchUp(hour: number): void {
+    if (hour < this.#membersAt) throw new Error('hours are simulated in their order');
+    for (; this.#membersAt < hour; this.#membersAt++) this.#profileChanges([], this.#membersAt);
+  }
+
+  #partOfDay(hour: number): number {
+    return (this.#p.time.hours[this.zone.local(hour * HOUR_MS).hour] ?? 0) / 100;
   }
 
   #plan(): ReadonlyMap<number, number> {
@@ -163,35 +178,37 @@ export class World {
     return plan.induced;
   }
 
-  /** Journeys that do not fail: as many as the digital events a day have room for. */
+  /** Journeys that do not fail: as many as the digital events a day have room for, so that all of a type are its part. */
   #completed(): Record<JourneyType, number> {
     const { login, secondView, undecided, twoTypes, perDay } = this.#p.journeys;
-    const { calls, afterFailure } = this.#p;
+    const { calls, afterFailure, issues } = this.#p;
     const opening = login + 1 + 2 * twoTypes;
-    let failed = 0;
+    const failed: Record<JourneyType, number> = { billing: 0, id_card: 0, pharmacy: 0 };
     let events = 0;
     for (const cell of this.cells) {
       const leaks = this.#levels.planned(cell, REFERENCE_OFFSET);
-      const { errorAndAbandon } = this.#p.issues[cell.issue];
-      const failures = this.shape.parity ? leaks : leaks / this.#p.issues[cell.issue].leakRate;
-      failed += failures;
+      const { journeyType, errorAndAbandon, leakRate } = issues[cell.issue];
+      const failures = this.shape.parity ? leaks : leaks / leakRate;
+      failed[journeyType] += failures;
       // Beside the opening: errors, abandons, and completions later; and the failure of who called first.
       events += failures * (opening + secondView.failed + 1 + errorAndAbandon + afterFailure.completedLater);
       events += leaks * calls.beforeFailure;
     }
     const room = this.shape.eventsPerDay - events;
+    const allFailed = sumOver(failed);
     if (room < 0) {
       throw new RangeError(
-        `${this.shape.eventsPerDay} digital events a day cannot hold the ${Math.ceil(failed)} failed journeys that lead to ${this.shape.callsPerDay} calls a day`,
+        `${this.shape.eventsPerDay} digital events a day cannot hold the ${Math.ceil(allFailed)} failed journeys that lead to ${this.shape.callsPerDay} calls a day`,
       );
     }
-    const journeys = room / (opening + secondView.other + 1 - undecided);
-    const all = JOURNEY_TYPES.reduce((sum, type) => sum + perDay[type], 0);
-    return {
-      billing: (journeys * perDay.billing) / all,
-      id_card: (journeys * perDay.id_card) / all,
-      pharmacy: (journeys * perDay.pharmacy) / all,
+    const journeys = allFailed + room / (opening + secondView.other + 1 - undecided);
+    // A second journey in a session is of one of the other two types.
+    const second = twoTypes / 2;
+    const completed = (type: JourneyType): number => {
+      const first = (journeys * (((1 + 2 * second) * perDay[type]) / sumOver(perDay) - second)) / (1 - second);
+      return Math.max(0, first - failed[type]);
     };
+    return { billing: completed('billing'), id_card: completed('id_card'), pharmacy: completed('pharmacy') };
   }
 
   /** Days and hours differ by more than Poisson: what makes plain intervals too narrow. */
@@ -346,11 +363,11 @@ export class World {
   }
 
   /** New members: some profiles arrive after the first thing the member did. */
-  #enrollments(out: Emission[], hour: number, partOfDay: number): void {
+  #enrollments(out: Emission[], hour: number): void {
     const scene = this.#scene(out, 'enrollment', hour, 70);
     const { random } = scene;
     const { categories, enrollmentsPerDay, lateProfiles } = this.#p.members;
-    const count = random.poisson(enrollmentsPerDay * this.scale * partOfDay);
+    const count = random.poisson(enrollmentsPerDay * this.scale * this.#partOfDay(hour));
     for (let i = 1; i <= count; i++) {
       const at = Math.floor(duringHour(random, hour));
       const category = random.weighted(categories.filter(([name]) => name !== 'MAPD Tenured'));
@@ -375,19 +392,28 @@ export class World {
     }
   }
 
-  #profileChanges(out: Emission[], hour: number, partOfDay: number): void {
+  #profileChanges(out: Emission[], hour: number): void {
+    const partOfDay = this.#partOfDay(hour);
+    if (partOfDay === 0) return;
     const scene = this.#scene(out, 'profile change', hour, 80);
     const { random } = scene;
     for (let n = random.poisson(this.roster.size * this.#p.members.changesPerDay * partOfDay); n > 0; n--) {
-      const member = this.roster.anyone(random);
+      const index = random.int(this.roster.size);
       const at = Math.floor(duringHour(random, hour));
-      const changed: Member = random.chance(0.5)
-        ? { ...member, category: member.category === 'Commercial' ? 'MAPD Tenured' : 'Commercial' }
-        : { ...member, language: random.pick(LANGUAGES.filter((language) => language !== member.language)) };
-      const date = enrollmentDate(member, this.shape.firstDay - 1);
+      const { segment, category, language } = this.roster.member(index);
+      const change = random.chance(0.5)
+        ? { category: otherPlan(category, segment) }
+        : { language: random.pick(LANGUAGES.filter((one) => one !== language)) };
+      const changed = this.roster.change(index, change);
+      const date = enrollmentDate(changed, this.shape.firstDay - 1);
       scene.noise.profile({ ...profileOf(changed, date), valid_from: at }, at + random.int(5_000));
     }
   }
+}
+
+function otherPlan(category: Category, segment: Member['segment']): Category {
+  if (category !== 'Commercial') return 'Commercial';
+  return segment === 'new' ? 'MAPD New' : 'MAPD Tenured';
 }
 
 /** Ids that count from 1. */
@@ -397,6 +423,10 @@ function numbered(write: (n: number, letter: string) => string): (letter?: strin
     n += 1;
     return write(n, letter);
   };
+}
+
+function sumOver(byType: Readonly<Record<JourneyType, number>>): number {
+  return JOURNEY_TYPES.reduce((sum, type) => sum + byType[type], 0);
 }
 
 function duringHour(random: Random, hour: number): number {
