@@ -20,5 +20,5 @@ export type {
 } from './events.ts';
 export { dateOfDays, daysOfDate, isInstantInRange, parseInstant } from './instants.ts';
 export type { Kind } from './shape.ts';
-export { shardOf } from './shard.ts';
+export { partitionOf, shardOf } from './shard.ts';
 export { PARTITIONS, SOURCES, type Source, sourceOfTopic, type TopicSpec, topicName, topicTable } from './topics.ts';

@@ -25,11 +25,14 @@ export function murmur2(bytes: Uint8Array, length = bytes.length): number {
 
 const scratch = Buffer.alloc(1024);
 
-/** The shard of a member: the partition that Java's and kafkajs' default partitioner give to the key `memberId`. */
-export function shardOf(memberId: string): number {
+/** The partition that Java's and kafkajs' default partitioner give to a key. */
+export function partitionOf(key: string, partitions: number): number {
   // A UTF-16 unit is at most three bytes of UTF-8, so this never truncates.
-  if (memberId.length * 3 <= scratch.length) {
-    return (murmur2(scratch, scratch.write(memberId)) & 0x7fffffff) % PARTITIONS;
-  }
-  return (murmur2(Buffer.from(memberId)) & 0x7fffffff) % PARTITIONS;
+  const hash = key.length * 3 <= scratch.length ? murmur2(scratch, scratch.write(key)) : murmur2(Buffer.from(key));
+  return (hash & 0x7fffffff) % partitions;
+}
+
+/** The shard of a member: the partition of its records in topics of ours. */
+export function shardOf(memberId: string): number {
+  return partitionOf(memberId, PARTITIONS);
 }

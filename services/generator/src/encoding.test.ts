@@ -1,4 +1,4 @@
-import { contracts } from '@leakage/schemas';
+import { contracts, shardOf } from '@leakage/schemas';
 import { call, journey, profile } from '@leakage/testing';
 import { expect, test } from 'vitest';
 import { Encoder } from './encoding.ts';
@@ -11,7 +11,7 @@ const clean = { at: 0, damage: null, truth: null };
 test('every source goes to its topic under its member, as Avro', () => {
   const event = journey();
   const record = encoder.encode({ ...clean, source: 'journeys', event });
-  expect([record.topic, record.key]).toEqual(['p.journeys', 'member-1']);
+  expect([record.topic, record.key, record.partition]).toEqual(['p.journeys', 'member-1', shardOf('member-1')]);
   expect(contracts.journeys.decode(record.value)).toMatchObject({ ok: true, event });
   expect(encoder.encode({ ...clean, source: 'calls', event: call() }).topic).toBe('p.calls');
   expect(encoder.encode({ ...clean, source: 'members', event: profile() }).topic).toBe('p.members');
