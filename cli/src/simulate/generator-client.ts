@@ -42,25 +42,24 @@ export async function askGenerator<T>(
   body?: Readonly<Record<string, unknown>>,
 ): Promise<T> {
   const { port, token } = await controlOf(folder);
-  let response: Response;
   try {
-    response = await fetch(`http://127.0.0.1:${port}${path}`, {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, {
       method: body === undefined ? 'GET' : 'POST',
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(ANSWER_MS),
     });
+    const answer = (await response.json()) as T & { readonly error?: string };
+    if (response.ok) return answer;
+    const why = answer.error ?? response.statusText;
+    throw new CommandError(`The generator refuses: ${why}.`, response.status === 400 ? 2 : 1);
   } catch (error) {
+    if (error instanceof CommandError) throw error;
+    // Nothing listens there, or something else does.
     throw new CommandError('The generator does not answer: it was ended without order. Start it again.', 1, {
       cause: error,
     });
   }
-  const answer = (await response.json()) as T & { readonly error?: string };
-  if (response.ok) return answer;
-  throw new CommandError(
-    `The generator refuses: ${answer.error ?? response.statusText}.`,
-    response.status === 400 ? 2 : 1,
-  );
 }
 
 async function controlOf(folder: string | undefined): Promise<{ port: number; token: string }> {
