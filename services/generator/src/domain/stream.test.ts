@@ -17,7 +17,7 @@ const newWorld = () =>
     eventsPerDay: 1_285,
     callsPerDay: 30,
     parity: false,
-    rates: { ...DEFAULT_RATES, duplicates: 0.2 },
+    rates: { ...DEFAULT_RATES, duplicates: 0.2, lateBeyondTwoDays: 0.05 },
     parameters: DEFAULT_PARAMETERS,
   });
 
@@ -26,14 +26,14 @@ function take(count: number, from: StreamPosition): Emission[] {
 }
 
 test('a stream taken up anywhere goes on exactly where it was left', () => {
-  const all = take(20_000, BEGINNING);
+  const all = take(22_000, BEGINNING);
   // Within the profiles, at their end, and between two copies that are sent in the same millisecond.
   const twin = all.findIndex((record, i) => i > 15_000 && record.at === all[i + 1]?.at) + 1;
   let position = BEGINNING;
   const stops = new Set([1, 999, 1_000, 1_001, twin, 19_000]);
   const resumed = all.flatMap((record, i) => {
     position = advance(position, record);
-    return stops.has(i + 1) ? [{ after: i + 1, records: take(10, position) }] : [];
+    return stops.has(i + 1) ? [{ after: i + 1, records: take(2_000, position) }] : [];
   });
-  expect(resumed).toEqual([...stops].map((n) => ({ after: n, records: all.slice(n, n + 10) })));
+  expect(resumed).toEqual([...stops].map((n) => ({ after: n, records: all.slice(n, n + 2_000) })));
 });

@@ -259,7 +259,7 @@ export class World {
     const { cell, hour, planned, longOnly } = o;
     const { failures, repeats } = cell.about;
     const at = hour * HOUR_MS;
-    const changes = this.#changes.filter(({ from, scope }) => from <= at && concerns(scope, cell));
+    const changes = this.#changes.filter(({ scope }) => concerns(scope, cell));
     const probability = (this.#induced.get(cell.index) ?? 0) * repeats;
     const inducing = changes.reduce((p, change) => p * repeatsFactor(change, at), probability);
     const followOn = 1 + this.#p.calls.followOn;
