@@ -65,7 +65,7 @@ export interface Parameters {
     commercialNew: number;
     spanish: { new: number; tenured: number };
     otherLanguage: number;
-    /** New members a day at scale 1. */
+    /** New members a day among the members of the preset full. */
     enrollmentsPerDay: number;
     /** Part of the new members whose profile arrives after the first thing they did. */
     lateProfiles: number;

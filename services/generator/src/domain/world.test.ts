@@ -343,6 +343,22 @@ describe('what cannot be', () => {
     expect(() => new World({ ...small, eventsPerDay: 1_000 })).toThrow(/cannot hold/);
   });
 
+  test.each([ANCHOR, ANCHOR - 5])(
+    'the day of parity has the volumes of the original on a weekend and in the week',
+    (day) => {
+      const { members, events, calls } = PRESETS.parity;
+      const volumes = { members, eventsPerDay: events, callsPerDay: calls };
+      const records = history({ ...small, ...volumes, parity: true, anchorDay: day, firstDay: day });
+      const leakage = records.filter((r) => r.truth?.leakage === true).length;
+      const sent = new Set(records.flatMap((r) => (r.source === 'journeys' ? [r.event.event_id] : []))).size;
+      const known = new Set(records.flatMap((r) => (r.source === 'members' ? [r.event.member_id] : []))).size;
+      // What is sent after midnight is not among them, and a day is ten per cent more or less.
+      expect(Math.abs(leakage / 12_000 - 1)).toBeLessThan(0.1);
+      expect(Math.abs(sent / 50_000 - 1)).toBeLessThan(0.1);
+      expect(known - 10_000).toBeLessThan(30);
+    },
+  );
+
   test('parity is the exception: the figures of the original, for one day', () => {
     const parity = {
       ...small,

@@ -13,6 +13,7 @@ import {
   type JourneyType,
   LANGUAGES,
   type Parameters,
+  PRESETS,
 } from './parameters.ts';
 import { Random } from './random.ts';
 import { inducedAfterDays, planRepeats } from './repeats.ts';
@@ -146,11 +147,13 @@ export class World {
     this.#membersAt = hour + 1;
     if (longOnly) out.length = 0;
     if (percent === 0) return out;
-    const activity = (percent / 100) * (weekdays[weekday] ?? 1);
+    // One day of given volumes has them whatever weekday it is.
+    const activity = (percent / 100) * (this.shape.parity ? 1 : (weekdays[weekday] ?? 1));
     const moods = new Map(JOURNEY_TYPES.map((type) => [type, this.#mood(type, day, hour)]));
     for (const cell of this.cells) {
       const mood = moods.get(cell.about.journeyType) ?? 1;
-      const planned = this.#levels.planned(cell, day - this.shape.anchorDay);
+      const offset = this.shape.parity ? REFERENCE_OFFSET : day - this.shape.anchorDay;
+      const planned = this.#levels.planned(cell, offset);
       this.#failures(out, { hour, day, cell, planned: planned * activity * mood, longOnly });
     }
     if (longOnly) return out;
@@ -367,7 +370,9 @@ export class World {
     const scene = this.#scene(out, 'enrollment', hour, 70);
     const { random } = scene;
     const { categories, enrollmentsPerDay, lateProfiles } = this.#p.members;
-    const count = random.poisson(enrollmentsPerDay * this.scale * this.#partOfDay(hour));
+    const count = random.poisson(
+      ((enrollmentsPerDay * this.roster.size) / PRESETS.full.members) * this.#partOfDay(hour),
+    );
     for (let i = 1; i <= count; i++) {
       const at = Math.floor(duringHour(random, hour));
       const category = random.weighted(categories.filter(([name]) => name !== 'MAPD Tenured'));
