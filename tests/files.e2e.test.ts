@@ -1,7 +1,7 @@
 // The same world goes to Kafka, and into files that are imported: the product comes to the same tables.
 
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -128,3 +128,11 @@ test('files that were stopped on the way end as the same bytes', async () => {
     }
   }
 }, 120_000);
+
+test('files that are there already are not overwritten', async () => {
+  const folder = temporaryFolder();
+  await writeFile(join(folder, 'call_logs.csv'), 'call_id,member_id,call_timestamp\n');
+  const generator = startServiceProcess('generator', { ...world, GENERATOR_OUTPUT: 'csv', OUTPUT_PATH: folder });
+  expect([await generator.exited, generator.output()]).toEqual([2, expect.stringContaining('is there already')]);
+  expect(await readFile(join(folder, 'call_logs.csv'), 'utf8')).toBe('call_id,member_id,call_timestamp\n');
+});

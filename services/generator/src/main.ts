@@ -50,7 +50,7 @@ async function start(ctx: ServiceContext<GeneratorSettings>): Promise<void> {
 
   const sink =
     access === null
-      ? await FileSink.open(folder, s.output === 'csv' ? 'csv' : 'jsonl', state?.fileBytes ?? {})
+      ? await FileSink.open(folder, s.output === 'csv' ? 'csv' : 'jsonl', state?.fileBytes ?? null)
       : await openKafkaSink(ctx, { access, state, folder });
   ctx.own(sink);
   const truth = await TruthFile.open(folder, state?.truthBytes ?? 0);

@@ -1,6 +1,7 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { access, type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Publisher } from '@leakage/kafka';
+import { SettingsError } from '@leakage/runtime';
 import { contracts, type Source } from '@leakage/schemas';
 import type { Emission } from './domain/emission.ts';
 import type { Encoder } from './encoding.ts';
@@ -34,6 +35,8 @@ const FILES: Readonly<Record<Source, string>> = {
   members: 'member_profiles',
 };
 
+const sources = Object.keys(FILES) as Source[];
+
 /** Fields that data sets made for the original notebooks do not have. */
 const ADDED = new Set(['event_id', 'revision', 'deleted', 'emitted_at', 'valid_from', 'app_version']);
 
@@ -53,13 +56,21 @@ export class FileSink implements Sink {
     this.#format = format;
   }
 
-  /** Opens the files and cuts them to the lengths that belong to the position; without lengths they begin anew. */
-  static async open(folder: string, format: FileFormat, lengths: Readonly<Record<string, number>>): Promise<FileSink> {
+  /**
+   * Opens the files and cuts them to the lengths that belong to the position. Without lengths they are new: files that are
+   * there already are somebody else's, and stay as they are.
+   */
+  static async open(
+    folder: string,
+    format: FileFormat,
+    lengths: Readonly<Record<string, number>> | null,
+  ): Promise<FileSink> {
     const sink = new FileSink(folder, format);
-    for (const source of Object.keys(FILES) as Source[]) {
+    if (lengths === null) await refuseOthers(sources.map((source) => join(folder, sink.#nameOf(source))));
+    for (const source of sources) {
       const name = sink.#nameOf(source);
-      const length = lengths[name] ?? 0;
-      const file = await open(join(folder, name), length === 0 ? 'w' : 'r+');
+      const length = lengths?.[name] ?? 0;
+      const file = await open(join(folder, name), lengths === null ? 'wx' : 'r+');
       await file.truncate(length);
       sink.#files.set(source, file);
       sink.lengths[name] = length;
@@ -103,9 +114,7 @@ function columnsOf(source: Source): string[] {
 }
 
 const kinds = new Map(
-  (Object.keys(FILES) as Source[]).flatMap((source) =>
-    contracts[source].fields.map(({ name, kind }) => [`${source}.${name}`, kind] as const),
-  ),
+  sources.flatMap((source) => contracts[source].fields.map(({ name, kind }) => [`${source}.${name}`, kind] as const)),
 );
 
 /** Damaged bytes have no form in a file of texts: such a line is cut in the middle, so that it is as unreadable. */
@@ -136,4 +145,17 @@ function cellOf(value: unknown): string {
   if (value === null || value === undefined) return '';
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+async function refuseOthers(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const there = await access(path).then(
+      () => true,
+      () => false,
+    );
+    if (there)
+      throw new SettingsError([
+        `${path} is there already, and no state of a generator beside it: choose another OUTPUT_PATH`,
+      ]);
+  }
 }
