@@ -13,16 +13,36 @@ export type Disturbance = {
   id: number;
   from: number;
   until: number;
-} & (
-  | { kind: 'outage'; source: Source /** Lost for good; else sent when the outage is over. */; lost: boolean }
-  | { kind: 'duplicates'; source: Source | null /** How often each record is sent. */; copies: number }
-  | { kind: 'delay'; source: Source; partition: number; delayMs: number }
-  | {
-      kind: 'schema';
-      source: Source /** A field has another type; else there is one that nobody knows. */;
-      breaking: boolean;
-    }
-);
+} & (Outage | Duplicates | Delay | OtherSchema);
+
+interface Outage {
+  kind: 'outage';
+  source: Source;
+  /** What is not sent never comes; else it does when the outage is over. */
+  lost: boolean;
+}
+
+interface Duplicates {
+  kind: 'duplicates';
+  /** Null: of all sources. */
+  source: Source | null;
+  /** How often each record is sent. */
+  copies: number;
+}
+
+interface Delay {
+  kind: 'delay';
+  source: Source;
+  partition: number;
+  delayMs: number;
+}
+
+interface OtherSchema {
+  kind: 'schema';
+  source: Source;
+  /** A field has another type; else there is one that nobody knows. */
+  breaking: boolean;
+}
 
 /** Applies disturbances to a stream in order of sending. What it holds depends only on the records that went through. */
 export class Disturber {
