@@ -1,9 +1,10 @@
 import { join, resolve } from 'node:path';
 import { createPool, type Pool } from '@leakage/postgres';
-import { dataDirectory, loadSettings, readEnvironment, schemaSettings } from '@leakage/runtime';
+import { loadSettings, readEnvironment, schemaSettings } from '@leakage/runtime';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { CommandError } from '../command-error.ts';
 import { databaseUrl, quietLogger, withDatabase } from '../connect.ts';
+import { generatorFolder } from '../generator-folder.ts';
 import { chargesOfFile, chargesOfGeneration, chargesOfTable, type Take } from '../score/charges.ts';
 import { Judge } from '../score/judge.ts';
 import { scoreLines } from '../score/report.ts';
@@ -70,9 +71,7 @@ async function run(options: ScoreOptions): Promise<void> {
 }
 
 function truthFile(given: string | undefined): string {
-  if (given !== undefined) return resolve(given);
-  const folder = readEnvironment().OUTPUT_PATH;
-  return join(folder === undefined ? join(dataDirectory(), 'generator') : resolve(folder), 'truth.jsonl');
+  return given === undefined ? join(generatorFolder(), 'truth.jsonl') : resolve(given);
 }
 
 interface Judged {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { dataDirectory, readEnvironment } from '@leakage/runtime';
+import { join } from 'node:path';
 import { CommandError } from '../command-error.ts';
+import { generatorFolder } from '../generator-folder.ts';
 
 const ANSWER_MS = 30_000;
 
@@ -63,8 +63,7 @@ export async function askGenerator<T>(
 }
 
 async function controlOf(folder: string | undefined): Promise<{ port: number; token: string }> {
-  const chosen = folder ?? readEnvironment().OUTPUT_PATH;
-  const path = join(chosen === undefined ? join(dataDirectory(), 'generator') : resolve(chosen), 'control.json');
+  const path = join(generatorFolder(folder), 'control.json');
   try {
     return JSON.parse(await readFile(path, 'utf8')) as { port: number; token: string };
   } catch (error) {
