@@ -12,10 +12,6 @@ import type { Controls, NewChange, NewDisturbance } from './generator.ts';
 const BODY_BYTES_MAX = 10_000;
 const SPEED_MAX = 3_600;
 
-export function controlFile(folder: string): string {
-  return join(folder, 'control.json');
-}
-
 /**
  * Lets whoever may read the generator's folder steer it: HTTP on loopback, with a token that stands in a file for its owner.
  */
@@ -37,7 +33,7 @@ export async function startControl(o: { folder: string; port: number; controls: 
     server.once('error', reject);
     server.listen(o.port, '127.0.0.1', resolve);
   });
-  const path = controlFile(o.folder);
+  const path = join(o.folder, 'control.json');
   const { port } = server.address() as AddressInfo;
   // A file of an earlier run may be readable to others.
   await rm(path, { force: true });

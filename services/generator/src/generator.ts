@@ -1,5 +1,6 @@
 import { type Clock, type Part, sleep } from '@leakage/runtime';
 import { shardOf } from '@leakage/schemas';
+import { HOUR_MS } from './domain/calendar.ts';
 import { type Change, concerns } from './domain/changes.ts';
 import type { Disturbance } from './domain/disturbances.ts';
 import type { Emission } from './domain/emission.ts';
@@ -98,6 +99,8 @@ class Run implements Controls {
 
   async run(signal: AbortSignal): Promise<void> {
     const { sink, progress, clock, historyEnd, live, onEnd } = this.#o;
+    // Files that have begun belong to this world, before anything is in them.
+    if (this.#o.state === null) await this.#save();
     let batch = this.#take();
     try {
       while (!signal.aborted) {
@@ -149,6 +152,8 @@ class Run implements Controls {
 
   disturb({ minutes, ...disturbance }: NewDisturbance): Promise<Disturbance> {
     return this.#mailbox.post(async () => {
+      if (this.#o.world.finalAt !== null)
+        throw new RangeError('a history of final events is not on its way: nothing can happen to it there');
       const { disturbances } = this.#state;
       const from = Math.max(this.#feed.nextAt + 1, Math.min(this.#due(), this.#o.clock.now()));
       const made: Disturbance = { ...disturbance, id: disturbances.length + 1, from, until: from + minutes * 60_000 };
@@ -161,7 +166,9 @@ class Run implements Controls {
   }
 
   pause(): Promise<GeneratorStatus> {
-    return this.#timed((now) => this.#time.pause(this.#state.position.at, now));
+    return this.#timed((now) =>
+      this.#time.pause(Math.max(this.#state.position.at, this.#o.world.firstHour * HOUR_MS), now),
+    );
   }
 
   resume(): Promise<GeneratorStatus> {
@@ -187,9 +194,11 @@ class Run implements Controls {
     const { records, position, changes, disturbances } = this.#state;
     const { world, historyEnd } = this.#o;
     const { nextAt } = this.#feed;
+    const due = this.#due();
     return {
       seed: world.shape.seed,
-      simulated: instantText(Math.max(position.at, this.#due())),
+      // The whole history is due at once: it is simulated as far as it was sent.
+      simulated: instantText(nextAt > due ? due : Math.max(position.at, world.firstHour * HOUR_MS)),
       nextRecord: Number.isFinite(nextAt) ? instantText(nextAt) : null,
       paused: this.#time.paused,
       speed: this.#time.speed,
