@@ -20,7 +20,8 @@ export interface Rules {
   reasons: ReasonTable;
 }
 
-export type GenerationState = 'active' | 'building' | 'retired' | 'dropped';
+/** See migration 0005_generations. */
+export type GenerationState = 'preparing' | 'building' | 'active' | 'retired' | 'dropped';
 
 export interface Generation {
   id: number;
@@ -28,6 +29,16 @@ export interface Generation {
   rules: Rules;
   rulesVersion: number;
   rulesHash: string;
+  /** A what-if is compared and never promoted. */
+  purpose: 'candidate' | 'what_if';
+  /** Where it is read from until it has caught up. */
+  source: 'topics' | 'bronze';
+  /** Its processes rest. */
+  paused: boolean;
+  /** How much of its time a process takes while it catches up. */
+  sharePercent: number;
+  /** How many records it takes while it catches up; null: as many as it can. */
+  recordsPerSecond: number | null;
 }
 
 /** Equal for equal rules, whatever the order of their keys; covers the version of the code that applies them. */
@@ -49,9 +60,15 @@ interface GenerationRow {
   state: GenerationState;
   rules: Rules & { rulesVersion: number };
   rules_hash: string;
+  purpose: Generation['purpose'];
+  source: Generation['source'];
+  paused: boolean;
+  share_percent: number;
+  records_per_second: number | null;
 }
 
-const SELECT = 'select id, state, rules, rules_hash from ops.generation where id = $1';
+const COLUMNS = 'id, state, rules, rules_hash, purpose, source, paused, share_percent, records_per_second';
+const SELECT = `select ${COLUMNS} from ops.generation where id = $1`;
 
 /**
  * The stored generation, created with these rules and its shard rows when it does not exist: active if no other one is,
@@ -89,7 +106,7 @@ async function createGeneration(
       `insert into ops.generation (id, state, rules, rules_hash)
        select $1, case when exists (select from ops.generation where state = 'active') then 'building' else 'active' end,
               $2, $3
-       returning id, state, rules, rules_hash`,
+       returning ${COLUMNS}`,
       [
         id,
         JSON.stringify({ ...wanted.rules, rulesVersion: wanted.rulesVersion }),
@@ -108,7 +125,18 @@ async function createGeneration(
 
 function generationOf(row: GenerationRow): Generation {
   const { rulesVersion, ...rules } = row.rules;
-  return { id: row.id, state: row.state, rules, rulesVersion, rulesHash: row.rules_hash };
+  return {
+    id: row.id,
+    state: row.state,
+    rules,
+    rulesVersion,
+    rulesHash: row.rules_hash,
+    purpose: row.purpose,
+    source: row.source,
+    paused: row.paused,
+    sharePercent: row.share_percent,
+    recordsPerSecond: row.records_per_second,
+  };
 }
 
 export async function loadGeneration(db: Queryable, id: number): Promise<Generation | null> {
