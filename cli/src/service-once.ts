@@ -16,10 +16,18 @@ export interface Migrated {
 }
 
 /** Has a service bring its part of the database to its newest form, and tells what was done. Throws CommandError. */
-async function prepareService(name: OwningService): Promise<Migrated[]> {
-  const { code, said, migrated } = await runOnce(name, '--prepare');
+async function prepareService(name: OwningService, env: NodeJS.ProcessEnv = {}): Promise<Migrated[]> {
+  const { code, said, migrated } = await runOnce(name, '--prepare', env);
   if (code === 0) return migrated;
   throw new CommandError(`${name}: ${said.join('\n')}`, code === 2 ? 2 : 1);
+}
+
+/** Has the tables of one generation made, and the generation itself with the rules that `env` says where there is none yet. */
+export async function prepareGeneration(generation: number, env: NodeJS.ProcessEnv = {}): Promise<Migrated[]> {
+  const own = { ...env, GENERATION: String(generation) };
+  const silver = await prepareService('silver-joiner', own);
+  // Gold's views read silver's tables.
+  return [...silver, ...(await prepareService('gold-aggregator', own))];
 }
 
 /** Has all of them do so; throws what the first one that failed has said, when none of them works any more. */
@@ -52,9 +60,9 @@ interface LogLine {
 /** More than that is not for a person to read. */
 const saidMax = 20;
 
-async function runOnce(name: OwningService, mode: '--prepare' | '--check') {
+async function runOnce(name: OwningService, mode: '--prepare' | '--check', env: NodeJS.ProcessEnv = {}) {
   const child = spawn(process.execPath, [join(projectFolder, 'services', name, 'src', 'main.ts'), mode], {
-    env: { ...process.env, LOG_LEVEL: 'info' },
+    env: { ...process.env, ...env, LOG_LEVEL: 'info' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const migrated: Migrated[] = [];

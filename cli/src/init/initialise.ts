@@ -96,7 +96,8 @@ async function makeAll(tx: Queryable, o: InitOptions): Promise<MadeRoles & { url
   return { ...made, urlsFile: any ? o.urlsFile : null };
 }
 
-async function converge(tx: Queryable, schemas: Schemas, roles: ExistingRoles): Promise<InitReport['rights']> {
+/** Gives the roles that exist the rights that they should have on everything there is, and takes all others away. */
+export async function converge(tx: Queryable, schemas: Schemas, roles: ExistingRoles): Promise<InitReport['rights']> {
   const done = { granted: 0, revoked: 0, policies: 0 };
   // Services that run as the owner need no rights, and what everybody may do is then nobody's concern.
   if (Object.keys(roles).length === 0) return done;

@@ -34,6 +34,8 @@ const readByFunctions = {
 const moved = ['next_offset', 'last_offset', 'last_fingerprint', 'holes', 'updated_at'];
 const counted = ['accepted', 'superseded', 'duplicates', 'conflicts', 'quarantined'];
 const registered = ['pipeline', 'topic', 'partition', 'first_offset', 'next_offset', 'cluster_id'];
+/** A record as it was received. */
+const archived = ['kafka_topic', 'kafka_partition', 'kafka_offset', 'kafka_timestamp', 'kafka_key', 'payload'];
 const audited = ['action', 'actor', 'remote_address', 'member_pid', 'key_id', 'purpose', 'fields', 'request_id'];
 
 /** The only view of gold that shows single members. */
@@ -92,6 +94,11 @@ export function wantedRights(catalog: Catalog): Right[] {
     may(role, 'EXECUTE', 'function', functionsOf('ops', ['publish', 'view_columns']));
   }
 
+  // A generation that is built anew may begin with what Kafka has forgotten.
+  may('silver', 'USAGE', 'schema', [bronze]);
+  may('silver', 'SELECT', 'table', inSchema(bronze, bronzeTables), archived);
+  may('silver', 'EXECUTE', 'function', functionsOf(bronze, ['summarise']));
+  may('silver', 'UPDATE', 'table', ['ops.generation'], ['caught_up_at']);
   // Its staging tables are temporary ones.
   may('silver', 'TEMPORARY', 'database', database);
   may('silver', 'UPDATE', 'table', ['ops.shard'], ['state_version', 'change_seq', 'wm_digital', 'wm_calls']);

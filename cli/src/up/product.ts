@@ -2,17 +2,26 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createKafkaClient, ensureTopics, type KafkaClient, kafkaClientOptions } from '@leakage/kafka';
-import { createPool, type Pool } from '@leakage/postgres';
+import { activeGeneration, createPool, type Pool } from '@leakage/postgres';
 import { formatEnvironmentFile, type Logger } from '@leakage/runtime';
 import { topicTable } from '@leakage/schemas';
 import { freePorts, isFree, type LocalStack, replaceFile } from '../../local/index.ts';
 import { CommandError } from '../command-error.ts';
 import { quietLogger } from '../connect.ts';
 import { connectionChecks } from '../doctor/connections.ts';
+import { showPresence } from '../generations/presence.ts';
+import { GenerationRunner, type WorkedOn } from '../generations/runner.ts';
 import type { Interruption } from './interruption.ts';
 import { isCaughtUp, type Progress, readProgress } from './progress.ts';
 import { progressLine, type Screen } from './screen.ts';
-import { historySent, type RunningService, startGenerator, startPipeline, waitUntilReady } from './services.ts';
+import {
+  historySent,
+  type RunningService,
+  startGeneration,
+  startGenerator,
+  startPipeline,
+  waitUntilReady,
+} from './services.ts';
 import { kafkaEnvironment, passedOnSettings, type UpSettings } from './settings.ts';
 import { summary } from './summary.ts';
 
@@ -37,6 +46,8 @@ interface Product extends ProductOptions {
   readonly own: (running: RunningService) => void;
   /** And ends everything when it is beyond help. */
   readonly supervise: (running: RunningService) => void;
+  /** The same for the processes of generations; what is beyond help of the active one ends everything. */
+  readonly runGenerations: (start: (generation: WorkedOn) => Promise<RunningService[]>) => Promise<RunningService[]>;
 }
 
 const readyWithinMs = 120_000;
@@ -60,10 +71,12 @@ export async function runProduct(o: ProductOptions): Promise<string | null> {
 
   const log = quietLogger('up');
   const running: RunningService[] = [];
+  let generations: GenerationRunner | null = null;
   interruption.onInsist(() => {
     for (const { service } of running) service.kill();
+    generations?.kill();
   });
-  const pool = createPool({ url: stack.databaseUrl, applicationName: 'leakage-up', max: 2, log });
+  const pool = createPool({ url: stack.databaseUrl, applicationName: 'leakage-up', max: 3, log });
   const envFile = join(stack.folder.path, 'env');
   try {
     const product: Product = {
@@ -78,18 +91,49 @@ export async function runProduct(o: ProductOptions): Promise<string | null> {
         running.push(one);
         void one.service.broken.then(end);
       },
+      runGenerations: (start) => {
+        generations = new GenerationRunner({
+          db: pool,
+          serves: () => true,
+          start,
+          onBroken: (id, why) => {
+            activeGeneration(pool).then(
+              (active) => ((active ?? id) === id ? end(why) : screen.say(`Generation ${id} stands still: ${why}`)),
+              () => end(why),
+            );
+          },
+          say: screen.say,
+        });
+        return generations.start();
+      },
     };
+    const presence = pool.withConnection(async (connection) => {
+      await showPresence(connection);
+      await aborted(over.signal);
+    });
+    presence.catch(() => undefined); // nobody who is absent is missed: another command then runs what it builds itself
     await untilOver(over.signal, run(product));
   } finally {
     over.abort();
     screen.renew('');
     screen.say('Stopping ...');
-    await Promise.all(running.map(({ service }) => service.stop()));
+    await Promise.all([...running.map(({ service }) => service.stop()), stopped(generations)]);
     await pool.stop();
     rmSync(envFile, { force: true });
     await stack.stop();
   }
   return trouble;
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve());
+    if (signal.aborted) resolve();
+  });
+}
+
+async function stopped(runner: GenerationRunner | null): Promise<void> {
+  await runner?.stop();
 }
 
 function connectTo(stack: LocalStack, settings: UpSettings, log: Logger) {
@@ -100,11 +144,7 @@ function connectTo(stack: LocalStack, settings: UpSettings, log: Logger) {
 
 /** The work, or the end, whichever comes first; what fails after the end is nobody's business any more. */
 async function untilOver(over: AbortSignal, work: Promise<void>): Promise<void> {
-  const ended = new Promise<void>((resolve) => {
-    over.addEventListener('abort', () => resolve());
-    if (over.aborted) resolve();
-  });
-  await Promise.race([ended, work]);
+  await Promise.race([aborted(over), work]);
 }
 
 async function run(p: Product): Promise<void> {
@@ -159,8 +199,9 @@ async function startServices(p: Product): Promise<RunningService | undefined> {
     API_PORT: new URL(p.apiUrl).port,
   };
   const o = { folder: p.stack.folder, env, say: p.screen.say };
-  const pipeline = await startPipeline(o);
-  pipeline.forEach(p.supervise);
+  const ofProduct = await startPipeline(o);
+  ofProduct.forEach(p.supervise);
+  const pipeline = [...ofProduct, ...(await p.runGenerations((generation) => startGeneration(o, generation)))];
   p.screen.say(`Starting ${pipeline.map(({ service }) => service.name).join(', ')}`);
   const late = await waitUntilReady(pipeline, { withinMs: readyWithinMs, signal: p.over });
   if (p.over.aborted) return undefined;

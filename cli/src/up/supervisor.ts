@@ -7,7 +7,7 @@ export interface ServicePlan {
   readonly name: string;
   readonly script: string;
   readonly env: NodeJS.ProcessEnv;
-  /** Exit code 0 means that it has done what it had to do, and it is not started again. */
+  /** Exit code 0 means that it has done what it had to do, and it is not started again (by us). */
   readonly mayFinish?: boolean;
 }
 

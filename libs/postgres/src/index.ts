@@ -13,16 +13,21 @@ export {
 } from './errors.ts';
 export {
   activeGeneration,
+  beginBuilding,
   ensureGeneration,
   type Generation,
+  type GenerationOrders,
   type GenerationState,
+  generationOrders,
   hashRules,
   loadGeneration,
   lockShards,
+  noteCaughtUp,
   publishViews,
   type ReasonTable,
   type Rules,
   type ShardRow,
+  workingGeneration,
 } from './generations.ts';
 export { type ListenerOptions, startListener } from './listener.ts';
 export { type MigrateOptions, migrate, migrateOps, schemaProblems } from './migrate.ts';

@@ -36,6 +36,7 @@ export const settings = {
   ...consumerSettings,
   ...registryReaderSettings,
   ...ruleSettings,
+  bronzeSchema: schemaSettings.bronzeSchema,
   silverSchema: schemaSettings.silverSchema,
   ...generationSettings,
   batchRecordsMax: setting.integer({

@@ -1,5 +1,6 @@
 import { createKafkaClient, ensureTopics, kafkaClientOptions, startConsumer } from '@leakage/kafka';
 import {
+  beginBuilding,
   createPool,
   type Generation,
   indexedPlansOnly,
@@ -10,14 +11,17 @@ import {
   Session,
   schemaProblems,
   withPool,
+  workingGeneration,
   writerSchemaStore,
 } from '@leakage/postgres';
 import { openReaders } from '@leakage/registry';
 import { type PrepareContext, runService, type ServiceContext } from '@leakage/runtime';
 import { shardOf, sourceOfTopic, topicTable } from '@leakage/schemas';
+import { readBronze } from './bronze-reading.ts';
 import { metricsPort, type SilverSettings, settings } from './config.ts';
 import { openRuleBook } from './domain/rules.ts';
 import { explicitRules, generationProblems, openGeneration, rulesOf } from './generation.ts';
+import { GenerationWatch } from './generation-watch.ts';
 import { Joiner } from './joiner.ts';
 import { joinerMetrics } from './joiner-metrics.ts';
 import { ChangesNotifier, changesChannel } from './notifier.ts';
@@ -38,15 +42,17 @@ await runService<SilverSettings>({
 
 async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
   const { settings: s, log, metrics, health } = ctx;
-  const { databaseUrl: url, topicPrefix, generation: id } = s;
+  const { databaseUrl: url, topicPrefix } = s;
   const applicationName = 'silver-joiner';
-  const schema = `${s.silverSchema}_${id}`;
-  const pipeline = `silver_${id}`;
   health.setReady('consumer', false, 'starting');
   const access = kafkaClientOptions(s); // before anything is done: it may refuse the settings
 
   const generation = await prepare(ctx);
+  const { id } = generation;
+  const schema = `${s.silverSchema}_${id}`;
+  const pipeline = `silver_${id}`;
   const pool = ctx.own(createPool({ url, applicationName, max: 3, log }));
+  if (generation.state === 'preparing') await beginBuilding(pool, id);
 
   const kafka = createKafkaClient({ ...access, clientId: applicationName, log });
   const topics = topicTable(topicPrefix);
@@ -75,34 +81,53 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
     onChanges: () => notifier.notify(),
     log,
   });
+  let caughtUp = (): boolean => false;
+  const watch = ctx.own(
+    new GenerationWatch({
+      db: pool,
+      generation: id,
+      follows: s.generation === undefined,
+      caughtUp: () => caughtUp(),
+      onEnd: ctx.stop,
+      log,
+    }),
+  );
+  const reader = {
+    topics: topics.map((topic) => topic.name),
+    positions: positionStore(pool, pipeline),
+    stage: joiner,
+    maxBatchRecords: s.batchRecordsMax,
+    lingerMs: s.lingerMs,
+    pace: watch.pace,
+    log,
+    metrics,
+  };
+  if (generation.source === 'bronze') await readBronze(ctx, { db: pool, generation: id, reader });
+  if (ctx.signal.aborted) return;
   const consumer = ctx.own(
     await startConsumer({
+      ...reader,
       kafka,
       groupId: `${topicPrefix}.silver-joiner${id === 1 ? '' : `-${id}`}`,
-      topics: topics.map((topic) => topic.name),
-      positions: positionStore(pool, pipeline),
-      stage: joiner,
-      maxBatchRecords: s.batchRecordsMax,
-      lingerMs: s.lingerMs,
       sessionTimeoutMs: s.sessionTimeoutMs,
       heartbeatMs: Math.min(3_000, s.sessionTimeoutMs / 4),
-      log,
-      metrics,
       signal: ctx.signal,
     }),
   );
   health.setReady('consumer', false, 'waiting for partitions');
   await consumer.ready;
+  caughtUp = () => consumer.caughtUp();
   health.setReady('consumer', true);
 }
 
 /** The schema of the generation, the generation with the rules of these settings, and its views if it is the active one. */
 async function prepare({ settings: s, log }: PrepareContext<SilverSettings>): Promise<Generation> {
-  const { databaseUrl: url, generation: id } = s;
+  const { databaseUrl: url } = s;
   const rules = rulesOf(s);
   await migrateOps({ url, log });
-  await migrate({ url, schemas: [`${s.silverSchema}_${id}`], directory: migrations, log });
   return await withPool({ url, applicationName: 'silver-joiner', max: 1, log }, async (pool) => {
+    const id = await workingGeneration(pool, s.generation);
+    await migrate({ url, schemas: [`${s.silverSchema}_${id}`], directory: migrations, log });
     const generation = await openGeneration(pool, id, { rules, explicit: explicitRules(rules) });
     await publishViews(pool, s.silverSchema, id);
     return generation;
@@ -110,8 +135,8 @@ async function prepare({ settings: s, log }: PrepareContext<SilverSettings>): Pr
 }
 
 async function check({ settings: s, log }: PrepareContext<SilverSettings>): Promise<string[]> {
-  const { databaseUrl: url, generation: id } = s;
-  return await withPool({ url, applicationName: 'silver-joiner', max: 1, log }, async (pool) => {
+  return await withPool({ url: s.databaseUrl, applicationName: 'silver-joiner', max: 1, log }, async (pool) => {
+    const id = await workingGeneration(pool, s.generation);
     const problems = await schemaProblems(pool, { schema: `${s.silverSchema}_${id}`, directory: migrations });
     return problems.length > 0 ? problems : await generationProblems(pool, id, explicitRules(rulesOf(s)));
   });
