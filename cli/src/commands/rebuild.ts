@@ -100,7 +100,7 @@ async function begin(pool: Pool, options: RebuildOptions, screen: Screen): Promi
   const { bronzeSchema, silverSchema, goldSchema } = loadSettings(schemaSettings, readEnvironment());
   const { generation, source, why } = await beginRebuild({
     pool,
-    databaseUrl: databaseUrl(),
+    environment: { DATABASE_URL: databaseUrl() },
     schemas: { bronze: bronzeSchema, silver: silverSchema, gold: goldSchema },
     rolePrefix: options.rolePrefix,
     ends: await kafkaEnds(),

@@ -23,7 +23,8 @@ export interface RebuildOrder {
 
 export interface BeginOptions {
   readonly pool: Pool;
-  readonly databaseUrl: string;
+  /** Where the services find Kafka and Postgres, as far as it does not stand in this process's environment. */
+  readonly environment: Readonly<Record<string, string>>;
   readonly schemas: Schemas;
   readonly rolePrefix: string;
   /** Null: Kafka does not answer. */
@@ -80,7 +81,7 @@ async function nextNumber(db: Queryable): Promise<number> {
 
 /** Has the services make the generation and its tables: what rules and tables look like is theirs to know. */
 async function prepare(
-  { databaseUrl, order }: BeginOptions,
+  { environment, order }: BeginOptions,
   { generation, base }: { readonly generation: number; readonly base: Generation },
 ): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'leakage-rebuild-'));
@@ -88,7 +89,7 @@ async function prepare(
     const reasons = join(folder, 'reasons.json');
     writeFileSync(reasons, reasonFileText(base.rules.reasons));
     await prepareGeneration(generation, {
-      DATABASE_URL: databaseUrl,
+      ...environment,
       ...ruleVariables(base.rules, order.rules, reasons),
     });
   } finally {

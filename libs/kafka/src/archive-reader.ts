@@ -1,4 +1,4 @@
-import { type Logger, retry, withDeadline } from '@leakage/runtime';
+import { type Logger, retry, sleep, withDeadline } from '@leakage/runtime';
 import { type BatchMetrics, batchMetrics, type DropReason } from './consumer-metrics.ts';
 import { ArchiveLacksError, ConsumerError, OtherClusterError } from './errors.ts';
 import { Intake, type Lane, type Reading } from './intake.ts';
@@ -17,7 +17,8 @@ import { paceOf, Writer } from './writer.ts';
 const WINDOW_OFFSETS = 1_000;
 /** What comes into the archive while it is read is read too, until no more than this is left: the rest is Kafka's. */
 const LEFT_RECORDS_MAX = 10_000;
-const WAIT_MS = 50;
+/** How often it is looked whether there is room again. */
+const LOOK_MS = 20;
 /** How long the archive may not answer: about 30 s. */
 const archiveRetry = { attempts: 10, baseMs: 200, maxMs: 5_000 } as const;
 
@@ -104,7 +105,8 @@ class Reader<P> implements ArchiveReader {
     while (!this.#over) {
       if (await this.#fillAll()) continue;
       if (this.#isApplied() && (await this.#nothingMore())) return;
-      await Promise.race([this.#intake.room.heard(WAIT_MS), this.#intake.changed.heard(WAIT_MS)]);
+      // Not by waiting for room: who waits there tells the writer that nothing more can come.
+      await sleep(LOOK_MS, this.#abort.signal);
     }
   }
 

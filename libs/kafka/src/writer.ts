@@ -156,7 +156,7 @@ export class Writer<P> {
     // Only a full batch is worth taking early: a smaller one would keep what arrives meanwhile waiting for the one after.
     while (!settled && ahead === null && !this.stopped && !this.#isVoid(batch)) {
       if (this.#o.intake.full) ahead = this.#takeAndPrepare();
-      else await Promise.race([applying, this.#o.intake.changed.heard()]);
+      if (ahead === null) await Promise.race([applying, this.#o.intake.changed.heard()]);
     }
     const outcome = await applying;
     if (outcome === 'applied') {
