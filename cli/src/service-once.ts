@@ -30,14 +30,32 @@ export async function prepareGeneration(generation: number, env: NodeJS.ProcessE
   return [...silver, ...(await prepareService('gold-aggregator', own))];
 }
 
-/** Has all of them do so; throws what the first one that failed has said, when none of them works any more. */
-export async function prepareServices(): Promise<Migrated[]> {
-  const goldAfterSilver = async () => [
-    ...(await prepareService('silver-joiner')),
-    // Gold's views read silver's tables.
-    ...(await prepareService('gold-aggregator')),
-  ];
-  const parts = await Promise.allSettled([prepareService('bronze-sink'), goldAfterSilver(), prepareService('api')]);
+export interface GenerationToPrepare {
+  readonly id: number;
+  /** It was made with rules of its own: what the settings say about rules is not meant for it. */
+  readonly ownRules: boolean;
+}
+
+/** What shapes a generation when it is made; afterwards it knows its rules itself. */
+const ruleVariables = ['LEAKAGE_WINDOW_MINUTES', 'REPEAT_SCOPE', 'REASON_TABLE', 'TIME_ZONE'] as const;
+/** Rules that are not set: an empty variable counts as that, also where a file would set it. */
+export const withoutRules: Readonly<Record<string, string>> = Object.fromEntries(
+  ruleVariables.map((name) => [name, '']),
+);
+
+/**
+ * Has all of them do so, for each of these generations; throws what the first one that failed has said, when none of them works
+ * any more.
+ */
+export async function prepareServices(generations: readonly GenerationToPrepare[]): Promise<Migrated[]> {
+  const ofGenerations = async () => {
+    const migrated: Migrated[] = [];
+    for (const { id, ownRules } of generations) {
+      migrated.push(...(await prepareGeneration(id, ownRules ? withoutRules : {})));
+    }
+    return migrated;
+  };
+  const parts = await Promise.allSettled([prepareService('bronze-sink'), ofGenerations(), prepareService('api')]);
   return parts.flatMap((part) => {
     if (part.status === 'rejected') throw part.reason;
     return part.value;

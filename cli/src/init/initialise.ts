@@ -1,8 +1,8 @@
 import { ensureTopics, type KafkaClient } from '@leakage/kafka';
-import { inTransaction, type Pool, type Queryable } from '@leakage/postgres';
+import { beginBuilding, inTransaction, type Pool, type Queryable } from '@leakage/postgres';
 import { topicTable } from '@leakage/schemas';
 import { CommandError } from '../command-error.ts';
-import { type Migrated, prepareServices } from '../service-once.ts';
+import { type GenerationToPrepare, type Migrated, prepareServices } from '../service-once.ts';
 import { type ExistingRoles, missingStatements, type Schemas } from './grants.ts';
 import { inventPasswords, keepUrls } from './passwords.ts';
 import {
@@ -22,6 +22,8 @@ export interface InitOptions {
   readonly databaseUrl: string;
   readonly schemas: Schemas;
   readonly rolePrefix: string;
+  /** The one of GENERATION, where it is set: made if it is not there, and ready to be worked on. */
+  readonly generation: number | undefined;
   /** false: roles are made elsewhere; those that exist get their rights. */
   readonly makesRoles: boolean;
   readonly passwords: Passwords;
@@ -57,12 +59,32 @@ export async function initialise(o: InitOptions): Promise<InitReport> {
       // First, because nothing has been changed yet.
       await checkRoles(lock, o.rolePrefix);
       o.say('every service prepares its schema');
-      const migrated = await prepareServices();
+      const generations = await generationsToPrepare(lock, o.generation);
+      const migrated = await prepareServices(generations);
+      if (o.generation !== undefined) await beginBuilding(lock, o.generation);
       return { topics, migrated, ...(await giveRights(o)) };
     } finally {
       if (lock.lost === null) await lock.query('select pg_advisory_unlock($1)', [lockKey]);
     }
   });
+}
+
+/** Every one that exists, because an upgrade may change the tables of all; the one that was asked for; the first, where there is none. */
+async function generationsToPrepare(db: Queryable, asked: number | undefined): Promise<GenerationToPrepare[]> {
+  const { rows: there } = await db.query<{ there: boolean }>(
+    `select to_regclass('ops.generation') is not null as there`,
+  );
+  const { rows } =
+    there[0]?.there === true
+      ? await db.query<GenerationToPrepare>(
+          `select id, state <> 'active' and id is distinct from $1 as "ownRules"
+             from ops.generation where state <> 'dropped' order by id`,
+          [asked ?? null],
+        )
+      : { rows: [] };
+  const missing = asked ?? (rows.length === 0 ? 1 : null);
+  if (missing === null || rows.some(({ id }) => id === missing)) return rows;
+  return [...rows, { id: missing, ownRules: false }];
 }
 
 /** All of it or nothing. */

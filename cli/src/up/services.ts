@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DataFolder, freePorts } from '../../local/index.ts';
 import type { WorkedOn } from '../generations/runner.ts';
+import { withoutRules } from '../service-once.ts';
 import { SupervisedService } from './supervisor.ts';
 
 /** What the product consists of, with the usual port of each one's health. */
@@ -15,8 +16,6 @@ const ofGeneration = [
   ['gold-aggregator', 9103],
 ] as const;
 const generator = ['generator', 9100] as const;
-/** What shapes a generation when it is made; afterwards it knows its rules itself. */
-const ruleVariables = ['LEAKAGE_WINDOW_MINUTES', 'REPEAT_SCOPE', 'REASON_TABLE', 'TIME_ZONE'];
 
 const projectFolder = join(import.meta.dirname, '..', '..', '..');
 
@@ -40,8 +39,7 @@ export function startPipeline(o: StartServicesOptions): Promise<RunningService[]
  * were made with rules of their own.
  */
 export async function startGeneration(o: StartServicesOptions, { id, state }: WorkedOn): Promise<RunningService[]> {
-  const others = Object.fromEntries(Object.entries(o.env).filter(([name]) => !ruleVariables.includes(name)));
-  const env = { ...(state === 'active' ? o.env : others), GENERATION: String(id) };
+  const env = { ...o.env, ...(state === 'active' ? {} : withoutRules), GENERATION: String(id) };
   return await start(ofGeneration, { ...o, env, suffix: state === 'active' ? '' : `-${id}`, mayFinish: true });
 }
 

@@ -88,7 +88,7 @@ class Shelf {
     if (answer instanceof Error) throw answer;
     if (answer !== 'applied') return answer;
     for (const chunk of chunks) {
-      expect(chunk.expectedOffset).toBe(this.applied.get(keyOf(chunk)) ?? 0);
+      if (chunk.expectedOffset !== (this.applied.get(keyOf(chunk)) ?? 0)) this.seen.push('a batch at the wrong place');
       this.applied.set(keyOf(chunk), chunk.nextOffset);
       this.seen.push(...chunk.records.map((record) => `${keyOf(record)}@${record.offset}`));
     }
@@ -115,7 +115,7 @@ test('applies everything once, in order within a partition, and is done', async 
   shelf.put('journeys', 1, upTo(10), 10);
   shelf.put('calls', 0, upTo(1_700), 1_700);
   await shelf.start().done;
-  expect(shelf.applied).toEqual(new Map([...shelf.highs]));
+  expect(shelf.applied).toEqual(new Map(shelf.highs));
   expect(new Set(shelf.seen).size).toBe(4_210);
   expect(shelf.seen.filter((place) => place.startsWith('journeys/0'))).toEqual(
     upTo(2_500).map((n) => `journeys/0@${n}`),
