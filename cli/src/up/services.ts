@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DataFolder, freePorts } from '../../local/index.ts';
-import type { WorkedOn } from '../generations/runner.ts';
+import type { WorkedOn } from '../generations/worked-on.ts';
 import { withoutRules } from '../service-once.ts';
 import { SupervisedService } from './supervisor.ts';
 
