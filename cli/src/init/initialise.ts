@@ -1,9 +1,9 @@
 import { ensureTopics, type KafkaClient } from '@leakage/kafka';
 import { beginBuilding, inTransaction, type Pool, type Queryable } from '@leakage/postgres';
 import { topicTable } from '@leakage/schemas';
-import { CommandError } from '../command-error.ts';
 import { type GenerationToPrepare, type Migrated, prepareServices } from '../service-once.ts';
-import { type ExistingRoles, missingStatements, type Schemas } from './grants.ts';
+import { type Converged, converge } from './converge.ts';
+import type { ExistingRoles, Schemas } from './grants.ts';
 import { inventPasswords, keepUrls } from './passwords.ts';
 import {
   checkRoles,
@@ -40,14 +40,12 @@ export interface InitReport {
   readonly passwordsSet: readonly string[];
   /** Where the passwords are that were invented, if any were. */
   readonly urlsFile: string | null;
-  readonly rights: { readonly granted: number; readonly revoked: number; readonly policies: number };
+  readonly rights: Converged;
   readonly notes: readonly string[];
 }
 
 /** Any number, the same for all of us: one init works on a database at a time. */
 const lockKey = 4_718_263;
-/** Revoking a table's right takes that of its columns along: the next round gives those back that are wanted. */
-const roundsMax = 3;
 
 /** Makes everything that services need and may not make themselves. Changes nothing where everything is as it should be. */
 export async function initialise(o: InitOptions): Promise<InitReport> {
@@ -116,24 +114,6 @@ async function makeAll(tx: Queryable, o: InitOptions): Promise<MadeRoles & { url
   // Before the commit: a password that nobody knows would be of no use.
   if (any) keepUrls(o.urlsFile, { url: o.databaseUrl, prefix: o.rolePrefix, passwords: invented });
   return { ...made, urlsFile: any ? o.urlsFile : null };
-}
-
-/** Gives the roles that exist the rights that they should have on everything there is, and takes all others away. */
-export async function converge(tx: Queryable, schemas: Schemas, roles: ExistingRoles): Promise<InitReport['rights']> {
-  const done = { granted: 0, revoked: 0, policies: 0 };
-  // Services that run as the owner need no rights, and what everybody may do is then nobody's concern.
-  if (Object.keys(roles).length === 0) return done;
-  for (let round = 0; ; round++) {
-    const { grants, revokes, policies } = await missingStatements(tx, schemas, roles);
-    const all = [...revokes, ...grants, ...policies];
-    if (all.length === 0) return done;
-    if (round === roundsMax)
-      throw new CommandError(`Rights could not be set: ${all[0]} has no effect. Are you the owner?`);
-    for (const statement of all) await tx.query(statement);
-    done.granted += grants.length;
-    done.revoked += revokes.length;
-    done.policies += policies.length;
-  }
 }
 
 function named(made: MadeRoles, roles: ExistingRoles): { created: string[]; passwordsSet: string[] } {

@@ -3,8 +3,10 @@ export { instantArray, int4Array, textArray } from './array-parameters.ts';
 export type { Connection, Guards, QueryAnswer, Queryable } from './connection.ts';
 export { CopyEncoder, type CopyType } from './copy-encoder.ts';
 export type { CopySource } from './copy-in.ts';
+export { type DropOptions, type Dropped, dropGeneration, neverDropped } from './drop.ts';
 export {
   CommitUnknownError,
+  insufficientPrivilege,
   isTransient,
   OwnerNeededError,
   PositionMovedError,
@@ -42,6 +44,16 @@ export {
   positionStore,
   type StoredPosition,
 } from './positions.ts';
+export {
+  generationsChannel,
+  type Promotion,
+  PromotionHeldUpError,
+  type PromotionOptions,
+  promote,
+  rollback,
+} from './promotion.ts';
+export { behindWords, PromotionRefusedError } from './promotion-checks.ts';
+export { type Behind, readBehind, wayBack } from './promotion-store.ts';
 export { indexedPlansOnly, Session, type SessionOptions, type SinkTx } from './session.ts';
 export { type Isolation, inTransaction, type TransactionOptions } from './transaction.ts';
 export { instantParameter, parseInstant } from './values.ts';
