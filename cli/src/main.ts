@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { Problem } from '../local/index.ts';
 import { CommandError } from './command-error.ts';
 import * as compareNaive from './commands/compare-naive.ts';
+import * as diff from './commands/diff.ts';
 import * as doctor from './commands/doctor.ts';
 import * as generate from './commands/generate.ts';
 import * as importFiles from './commands/import.ts';
@@ -13,7 +14,7 @@ import * as status from './commands/status.ts';
 import * as up from './commands/up.ts';
 import * as verify from './commands/verify.ts';
 
-const commands = [up, init, status, verify, compareNaive, importFiles, generate, simulate, score, doctor];
+const commands = [up, init, status, verify, diff, compareNaive, importFiles, generate, simulate, score, doctor];
 
 /** Runs one command; the exit code is 0 done, 1 failed, 2 wrong usage, 3 a check says no. */
 export async function main(argv: readonly string[]): Promise<void> {
