@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { Problem } from '../local/index.ts';
 import { CommandError } from './command-error.ts';
 import * as compareNaive from './commands/compare-naive.ts';
+import * as diff from './commands/diff.ts';
 import * as doctor from './commands/doctor.ts';
 import * as drop from './commands/drop.ts';
 import * as generate from './commands/generate.ts';
@@ -25,6 +26,7 @@ const commands = [
   verify,
   rebuild,
   generations,
+  diff,
   promote,
   rollback,
   drop,

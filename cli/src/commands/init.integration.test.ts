@@ -161,8 +161,10 @@ describe('on an empty database', () => {
     'ops.migrations': 'bronze:S silver:S gold:S api:S',
     'ops.parameter': 'gold:SIU api:S reader:S',
     'ops.position': 'bronze:Siu silver:Siu api:S',
+    'ops.promotion': 'api:S',
     'ops.reader': 'silver:S gold:SIuD api:S reader:S',
     'ops.shard': 'silver:Su gold:Su api:S reader:S',
+    'ops.verification': 'api:S',
     'ops.writer_schema': 'bronze:SIU silver:SIU',
     'silver.call_logs_cleaned': '',
     'silver.conflicts': '',
@@ -171,15 +173,15 @@ describe('on an empty database', () => {
     'silver.journey_outcomes': '',
     'silver.member_profiles_enriched': '',
     'silver.quarantine': '',
-    'silver_1.call': 'silver:SIU',
-    'silver_1.call_fact': 'silver:SIUD gold:S',
+    'silver_1.call': 'silver:SIU api:s',
+    'silver_1.call_fact': 'silver:SIUD gold:S api:s',
     'silver_1.call_logs_cleaned': '',
     'silver_1.change_log': 'silver:SID gold:S',
     'silver_1.conflict_record': 'silver:SID',
     'silver_1.conflicts': '',
     'silver_1.digital_call_leakage': '',
     'silver_1.digital_journeys_cleaned': '',
-    'silver_1.journey_event': 'silver:SIU',
+    'silver_1.journey_event': 'silver:SIU api:s',
     'silver_1.journey_outcome': 'silver:SIUD gold:S',
     'silver_1.journey_outcomes': '',
     'silver_1.member_profile': 'silver:SIU gold:S',
@@ -219,6 +221,27 @@ describe('on an empty database', () => {
     expect(await tableRights()).toEqual(expectedTables);
   });
 
+  // A diff compares call by call; whose calls they are it is not to know.
+  const expectedColumns = [
+    'call api call_id call_reason call_timestamp deleted ivr_path revision source_offset source_partition source_topic',
+    'call_fact api alignment_strength assisted_completion attribution call_id call_reason call_timestamp device_type ' +
+      'digital_event_id digital_session_id digital_timestamp error_code error_message handle_time_seconds is_primary ' +
+      'is_repeat_call issue_family language_preference leakage_type local_date local_hour member_category plan_type segment ' +
+      'sentiment_e4 shard time_to_call_ms',
+    'journey_event api action deleted device_type event_id journey_type revision source_offset source_partition source_topic timestamp',
+  ];
+
+  test('of single calls and events, the api may read the columns that a diff compares, and no member', async () => {
+    const { rows } = await it.owner.query<{ line: string }>(
+      `select c.relname || ' api ' || string_agg(a.attname, ' ' order by a.attname) as line
+         from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+        where c.relnamespace = 'silver_1'::regnamespace and c.relkind = 'r' and has_column_privilege($1, c.oid, a.attnum, 'SELECT')
+        group by c.relname order by 1`,
+      [roleNames(it.rolePrefix).api],
+    );
+    expect(rows.map(({ line }) => line)).toEqual(expectedColumns);
+  });
+
   async function otherRights(): Promise<string[]> {
     const names = roleNames(it.rolePrefix);
     const { rows } = await it.owner.query<{ line: string }>(
@@ -251,6 +274,7 @@ describe('on an empty database', () => {
     'api usage gold',
     'api usage gold_1',
     'api usage ops',
+    'api usage silver_1',
     'bronze connect database',
     'bronze executes bronze.make_partition',
     'bronze executes bronze.missing_days',
@@ -390,9 +414,20 @@ describe('on an empty database', () => {
       ],
       api: [
         'select from bronze.call_logs_raw',
-        'select from silver_1.call',
-        'select from silver_1.call_fact',
+        'select member_id from silver_1.call',
+        'select member_id from silver_1.call_fact',
+        'select member_id from silver_1.journey_event',
+        'select * from silver_1.call_fact',
+        'select agent_id from silver_1.call',
+        'select session_id from silver_1.journey_event',
+        'select from silver_1.member_profile',
+        'select from silver_1.journey_outcome',
+        'select from silver_1.quarantine_record',
+        'select from silver_1.change_log',
+        'select from silver_1.digital_call_leakage',
         'select from silver.digital_call_leakage',
+        'delete from ops.verification',
+        'update ops.promotion set forced = false',
         'insert into gold_1.call_cube select * from gold_1.call_cube',
         'delete from gold_1.member_cube',
         'select from gold_1.error_message_cube',

@@ -1,3 +1,4 @@
+import { columnsRead } from '@leakage/diff';
 import type { RoleName } from './role-table.ts';
 
 /** One thing that a role may do. `on` and `name` as in GRANT; `column` where it is about one column only. */
@@ -109,7 +110,7 @@ export function wantedRights(catalog: Catalog): Right[] {
   may('gold', 'SELECT INSERT UPDATE', 'table', ['ops.parameter']);
 
   may('api', 'USAGE', 'schema', ['app', catalog.gold]);
-  may('api', 'SELECT', 'table', ['app.migrations', 'ops.position']);
+  may('api', 'SELECT', 'table', ['app.migrations', 'ops.position', 'ops.verification', 'ops.promotion']);
   may('api', 'INSERT', 'table', ['app.audit'], audited);
   may('reader', 'USAGE', 'schema', [catalog.gold]);
   may(
@@ -135,6 +136,11 @@ export function wantedRights(catalog: Catalog): Right[] {
         'table',
         inSchema(silver, ['change_log', 'call_fact', 'journey_outcome', 'member_profile']),
       );
+      // What a diff of two generations compares call by call: no column that names a member.
+      may('api', 'USAGE', 'schema', [silver]);
+      for (const [table, columns] of Object.entries(columnsRead)) {
+        may('api', 'SELECT', 'table', [`${silver}.${table}`], columns);
+      }
     }
     if (gold !== null) {
       may('gold', 'USAGE', 'schema', [gold]);
