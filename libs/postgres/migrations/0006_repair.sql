@@ -36,7 +36,7 @@ create table repair (
   check ((status = 'open') = (resolved_at is null) and (status = 'open') = (resolved_by is null))
 );
 -- Serves "what was sent and never acknowledged".
-create index repair_unacknowledged on repair (attempted_at) where status = 'open' and attempts > 0;
+create index repair_unacknowledged on repair (kafka_topic, kafka_partition, kafka_offset) where status = 'open' and attempts > 0;
 
 -- Who was shown a single record, with the member in it. Written and committed before it is shown; what cannot be recorded is
 -- not shown.
