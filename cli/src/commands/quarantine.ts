@@ -259,7 +259,10 @@ async function discard(
     const { silverSchema } = await placeOf(pool);
     const discarded = await new QuarantineStore(pool, silverSchema).discard(selection, o.why);
     const acknowledged = found > 0 ? [`${found} of an interrupted run were in Kafka already: these are replayed`] : [];
-    print(o.json, { discarded, found }, () => [`${discarded} records discarded: ${o.why}`, ...acknowledged]);
+    print(o.json, { discarded, found }, () => [
+      `${discarded} ${discarded === 1 ? 'record' : 'records'} discarded: ${o.why}`,
+      ...acknowledged,
+    ]);
   });
 }
 
