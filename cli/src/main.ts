@@ -11,6 +11,7 @@ import * as generations from './commands/generations.ts';
 import * as importFiles from './commands/import.ts';
 import * as init from './commands/init.ts';
 import * as promote from './commands/promote.ts';
+import * as quarantine from './commands/quarantine.ts';
 import * as rebuild from './commands/rebuild.ts';
 import * as rollback from './commands/rollback.ts';
 import * as score from './commands/score.ts';
@@ -30,6 +31,7 @@ const commands = [
   promote,
   rollback,
   drop,
+  quarantine,
   compareNaive,
   importFiles,
   generate,

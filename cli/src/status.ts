@@ -2,7 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Connection, loadGeneration, type Pool, type Queryable } from '@leakage/postgres';
 import { CommandError } from './command-error.ts';
 import { existingGeneration } from './generation.ts';
-import { businessRows, exists, goldRows, newestRecord, type Schemas, silverRows, topReasons } from './status/layers.ts';
+import {
+  businessRows,
+  exists,
+  goldRows,
+  newestRecord,
+  resolvedRecords,
+  type Schemas,
+  silverRows,
+  topReasons,
+} from './status/layers.ts';
 import {
   behind,
   brokenPartitions,
@@ -91,6 +100,7 @@ async function describe(db: Connection, o: Situation): Promise<Status> {
     outcomes: totalOutcomes(silver),
     conservation: { partitions: marks.positions.length, broken: brokenPartitions(marks.positions) },
     quarantine: hasSilver ? await topReasons(db, o.schemas.silver) : [],
+    resolved: hasSilver ? await resolvedRecords(db, o.schemas.silver) : 0,
     validation: hasSilver ? await quickChecks(db, o.schemas, hasGold && marks.goldBehind === 0) : [],
     summary: hasGold ? await businessRows(db, o.schemas.gold) : [],
   };

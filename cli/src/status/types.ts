@@ -11,7 +11,10 @@ export interface Status {
   rows: { bronze: Counts; silver: Counts; gold: Counts };
   outcomes: Outcomes & { holes: number; records: number };
   conservation: { partitions: number; broken: BrokenPartition[] };
+  /** Why records are in quarantine, those that were repaired or discarded left out. */
   quarantine: { reason: string; records: number }[];
+  /** How many were repaired or discarded. */
+  resolved: number;
   validation: Validation[];
   /** Per journey, over the days of daily_leakage_summary. */
   summary: BusinessRow[];

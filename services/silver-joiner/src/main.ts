@@ -4,8 +4,10 @@ import {
   createPool,
   type Generation,
   indexedPlansOnly,
+  loadGeneration,
   migrate,
   migrateOps,
+  type Pool,
   positionStore,
   publishViews,
   Session,
@@ -14,8 +16,8 @@ import {
   workingGeneration,
   writerSchemaStore,
 } from '@leakage/postgres';
-import { openReaders } from '@leakage/registry';
-import { type PrepareContext, runService, type ServiceContext } from '@leakage/runtime';
+import { openReaders, type Reading, type ReadingOptions } from '@leakage/registry';
+import { HealthState, type PrepareContext, runService, type ServiceContext, SettingsError } from '@leakage/runtime';
 import { shardOf, sourceOfTopic, topicTable } from '@leakage/schemas';
 import { readBronze } from './bronze-reading.ts';
 import { metricsPort, type SilverSettings, settings } from './config.ts';
@@ -24,7 +26,9 @@ import { explicitRules, generationProblems, openGeneration, rulesOf } from './ge
 import { GenerationWatch } from './generation-watch.ts';
 import { Joiner } from './joiner.ts';
 import { joinerMetrics } from './joiner-metrics.ts';
+import { RecordJudge } from './judge.ts';
 import { ChangesNotifier, changesChannel } from './notifier.ts';
+import type { PrepareOptions } from './prepare.ts';
 import { SilverStore } from './silver-store.ts';
 import { sortInMemory, stagingTables } from './staging.ts';
 
@@ -37,6 +41,7 @@ await runService<SilverSettings>({
   settings,
   prepare,
   check,
+  judge,
   start,
 });
 
@@ -60,23 +65,16 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
   if (created.length > 0) log.info({ created }, 'topics created');
   for (const difference of differences) log.warn(difference);
 
-  const reading = openReaders({
-    url: s.schemaRegistryUrl,
-    waitMs: s.schemaRegistryWaitSeconds * 1_000,
-    store: writerSchemaStore(pool),
-    log,
-    health,
-    signal: ctx.signal,
-  });
-  const book = openRuleBook(generation.rules, shardOf);
+  const reading = readingOf(s, { pool, log, health, signal: ctx.signal });
+  const judging = judgingOf(generation, reading);
   const notifier = ctx.own(new ChangesNotifier(pool, changesChannel(id), log));
   const session = ctx.own(
     new Session({ url, applicationName, setup: [...indexedPlansOnly, sortInMemory, ...stagingTables], log }),
   );
   const joiner = new Joiner({
-    prepare: { book, horizon: null, sourceOf: (topic) => sourceOfTopic(topicPrefix, topic), reading },
+    prepare: { ...judging, sourceOf: (topic) => sourceOfTopic(topicPrefix, topic) },
     session,
-    store: new SilverStore({ schema, generation: id, pipeline, book }),
+    store: new SilverStore({ schema, generation: id, pipeline, book: judging.book }),
     metrics: joinerMetrics(metrics),
     onChanges: () => notifier.notify(),
     log,
@@ -120,6 +118,19 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
   health.setReady('consumer', true);
 }
 
+function readingOf(
+  s: SilverSettings,
+  { pool, ...o }: Pick<ReadingOptions, 'log' | 'health' | 'signal'> & { readonly pool: Pool },
+): Reading {
+  const store = writerSchemaStore(pool);
+  return openReaders({ ...o, url: s.schemaRegistryUrl, waitMs: s.schemaRegistryWaitSeconds * 1_000, store });
+}
+
+/** By what records are judged, whether they are stored or only asked about. */
+function judgingOf(generation: Generation, reading: Reading): Omit<PrepareOptions, 'sourceOf'> {
+  return { book: openRuleBook(generation.rules, shardOf), horizon: null, reading };
+}
+
 /** The schema of the generation, the generation with the rules of these settings, and its views if it is the active one. */
 async function prepare({ settings: s, log }: PrepareContext<SilverSettings>): Promise<Generation> {
   const { databaseUrl: url } = s;
@@ -140,4 +151,19 @@ async function check({ settings: s, log }: PrepareContext<SilverSettings>): Prom
     const problems = await schemaProblems(pool, { schema: `${s.silverSchema}_${id}`, directory: migrations });
     return problems.length > 0 ? problems : await generationProblems(pool, id, explicitRules(rulesOf(s)));
   });
+}
+
+/** Of records that nobody has sent yet: what the rules of the generation would say. */
+async function* judge({ settings: s, log }: PrepareContext<SilverSettings>, questions: AsyncIterable<string>) {
+  const pool = createPool({ url: s.databaseUrl, applicationName: 'silver-joiner', max: 1, log });
+  try {
+    const generation = await loadGeneration(pool, s.generation);
+    const problems = await generationProblems(pool, s.generation, explicitRules(rulesOf(s)));
+    if (generation === null || problems.length > 0) throw new SettingsError(problems);
+    const reading = readingOf(s, { pool, log, health: new HealthState(), signal: new AbortController().signal });
+    const judge = new RecordJudge(judgingOf(generation, reading));
+    for await (const question of questions) yield JSON.stringify(await judge.judge(question));
+  } finally {
+    await pool.stop();
+  }
 }
