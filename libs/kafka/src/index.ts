@@ -3,8 +3,9 @@ export { createKafkaClient, type KafkaClient, type KafkaClientOptions } from './
 export { type KafkaAccess, kafkaClientOptions } from './client-options.ts';
 export { startConsumer } from './consumer.ts';
 export { ConsumerError, LogLostError, LogReplacedError, OtherClusterError, StalledError } from './errors.ts';
+export { pacedStage } from './paced-stage.ts';
 export { startPublisher } from './publisher.ts';
-export { compareTopics, ensureTopics, topicOffsets } from './topics.ts';
+export { clusterIdOf, compareTopics, ensureTopics, offsetsSince, topicOffsets } from './topics.ts';
 export type {
   ApplyResult,
   Compression,

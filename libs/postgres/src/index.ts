@@ -25,11 +25,13 @@ export {
   type ShardRow,
 } from './generations.ts';
 export { type ListenerOptions, startListener } from './listener.ts';
+export { lostWithin, type MendedRange, mendLosses, readLosses } from './losses.ts';
 export { type MigrateOptions, migrate, migrateOps, schemaProblems } from './migrate.ts';
 export { createPool, Pool, PoolBusyError, type PoolOptions } from './pool.ts';
 export {
   addOutcomes,
   advance,
+  givenPositions,
   type LostRange,
   type Move,
   type Outcomes,
@@ -37,6 +39,7 @@ export {
   positionStore,
   type StoredPosition,
 } from './positions.ts';
+export { openReplay, type Replay } from './replays.ts';
 export { indexedPlansOnly, Session, type SessionOptions, type SinkTx } from './session.ts';
 export { type Isolation, inTransaction, type TransactionOptions } from './transaction.ts';
 export { instantParameter, parseInstant } from './values.ts';
