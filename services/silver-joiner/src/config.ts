@@ -3,6 +3,7 @@ import {
   databaseSettings,
   generationSettings,
   registryReaderSettings,
+  replaySettings,
   type SettingsOf,
   schemaSettings,
   setting,
@@ -38,6 +39,7 @@ export const settings = {
   ...ruleSettings,
   silverSchema: schemaSettings.silverSchema,
   ...generationSettings,
+  ...replaySettings,
   batchRecordsMax: setting.integer({
     env: 'SILVER_BATCH_RECORDS',
     default: 10_000,

@@ -1,12 +1,14 @@
-import { createKafkaClient, ensureTopics, kafkaClientOptions, startConsumer } from '@leakage/kafka';
+import { createKafkaClient, ensureTopics, kafkaClientOptions, pacedStage, startConsumer } from '@leakage/kafka';
 import {
   createPool,
   type Generation,
   indexedPlansOnly,
   migrate,
   migrateOps,
+  openReplay,
   positionStore,
   publishViews,
+  readLosses,
   Session,
   schemaProblems,
   withPool,
@@ -41,12 +43,16 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
   const { databaseUrl: url, topicPrefix, generation: id } = s;
   const applicationName = 'silver-joiner';
   const schema = `${s.silverSchema}_${id}`;
-  const pipeline = `silver_${id}`;
+  const live = `silver_${id}`;
   health.setReady('consumer', false, 'starting');
   const access = kafkaClientOptions(s); // before anything is done: it may refuse the settings
 
   const generation = await prepare(ctx);
   const pool = ctx.own(createPool({ url, applicationName, max: 3, log }));
+  const again = { service: applicationName, generation: id } as const;
+  const replay = s.replay === undefined ? null : await openReplay(pool, { ...again, id: s.replay }, ctx);
+  const pipeline = replay?.pipeline ?? live;
+  const losses = replay === null ? [] : await readLosses(pool, live);
 
   const kafka = createKafkaClient({ ...access, clientId: applicationName, log });
   const topics = topicTable(topicPrefix);
@@ -68,7 +74,7 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
     new Session({ url, applicationName, setup: [...indexedPlansOnly, sortInMemory, ...stagingTables], log }),
   );
   const joiner = new Joiner({
-    prepare: { book, horizon: null, sourceOf: (topic) => sourceOfTopic(topicPrefix, topic), reading },
+    prepare: { book, horizon: null, sourceOf: (topic) => sourceOfTopic(topicPrefix, topic), reading, losses },
     session,
     store: new SilverStore({ schema, generation: id, pipeline, book }),
     metrics: joinerMetrics(metrics),
@@ -78,11 +84,11 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
   const consumer = ctx.own(
     await startConsumer({
       kafka,
-      groupId: `${topicPrefix}.silver-joiner${id === 1 ? '' : `-${id}`}`,
+      groupId: `${topicPrefix}.silver-joiner${groupSuffix(s)}`,
       topics: topics.map((topic) => topic.name),
-      positions: positionStore(pool, pipeline),
-      stage: joiner,
-      maxBatchRecords: s.batchRecordsMax,
+      positions: replay?.positions ?? positionStore(pool, pipeline),
+      stage: pacedStage(joiner, replay?.pace ?? null),
+      maxBatchRecords: replay?.batchRecords(s.batchRecordsMax) ?? s.batchRecordsMax,
       lingerMs: s.lingerMs,
       sessionTimeoutMs: s.sessionTimeoutMs,
       heartbeatMs: Math.min(3_000, s.sessionTimeoutMs / 4),
@@ -91,9 +97,16 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
       signal: ctx.signal,
     }),
   );
+  if (replay !== null) void consumer.done.then(() => ctx.stop('everything that was to be read is read'));
   health.setReady('consumer', false, 'waiting for partitions');
   await consumer.ready;
   health.setReady('consumer', true);
+}
+
+/** Processes of one group share the partitions: those of one generation, or of one replay. */
+function groupSuffix({ generation, replay }: SilverSettings): string {
+  if (replay !== undefined) return `-replay-${replay}`;
+  return generation === 1 ? '' : `-${generation}`;
 }
 
 /** The schema of the generation, the generation with the rules of these settings, and its views if it is the active one. */

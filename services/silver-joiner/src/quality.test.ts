@@ -47,7 +47,11 @@ async function prepared(
     holes: 0,
     records,
   };
-  return await prepareBatch([chunk], { book, horizon, sourceOf: () => source, reading }, new BatchEncoder());
+  return await prepareBatch(
+    [chunk],
+    { book, horizon, sourceOf: () => source, reading, losses: [] },
+    new BatchEncoder(),
+  );
 }
 
 /** As a registry may have it: the contracts under their ids, and something else under 98. */
