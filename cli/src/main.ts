@@ -7,13 +7,14 @@ import * as doctor from './commands/doctor.ts';
 import * as generate from './commands/generate.ts';
 import * as importFiles from './commands/import.ts';
 import * as init from './commands/init.ts';
+import * as replay from './commands/replay.ts';
 import * as score from './commands/score.ts';
 import * as simulate from './commands/simulate.ts';
 import * as status from './commands/status.ts';
 import * as up from './commands/up.ts';
 import * as verify from './commands/verify.ts';
 
-const commands = [up, init, status, verify, compareNaive, importFiles, generate, simulate, score, doctor];
+const commands = [up, init, status, verify, replay, compareNaive, importFiles, generate, simulate, score, doctor];
 
 /** Runs one command; the exit code is 0 done, 1 failed, 2 wrong usage, 3 a check says no. */
 export async function main(argv: readonly string[]): Promise<void> {
