@@ -13,6 +13,7 @@ import * as init from './commands/init.ts';
 import * as promote from './commands/promote.ts';
 import * as quarantine from './commands/quarantine.ts';
 import * as rebuild from './commands/rebuild.ts';
+import * as replay from './commands/replay.ts';
 import * as rollback from './commands/rollback.ts';
 import * as score from './commands/score.ts';
 import * as simulate from './commands/simulate.ts';
@@ -31,6 +32,7 @@ const commands = [
   promote,
   rollback,
   drop,
+  replay,
   quarantine,
   compareNaive,
   importFiles,

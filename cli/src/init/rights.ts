@@ -37,6 +37,7 @@ const counted = ['accepted', 'superseded', 'duplicates', 'conflicts', 'quarantin
 const registered = ['pipeline', 'topic', 'partition', 'first_offset', 'next_offset', 'cluster_id'];
 /** A record as it was received. */
 const archived = ['kafka_topic', 'kafka_partition', 'kafka_offset', 'kafka_timestamp', 'kafka_key', 'payload'];
+const placed = ['kafka_topic', 'kafka_partition', 'kafka_offset'];
 const audited = ['action', 'actor', 'remote_address', 'member_pid', 'key_id', 'purpose', 'fields', 'request_id'];
 
 /** The only view of gold that shows single members. */
@@ -81,6 +82,8 @@ export function wantedRights(catalog: Catalog): Right[] {
   may('bronze', 'USAGE', 'schema', [bronze]);
   may('bronze', 'SELECT', 'table', [`${bronze}.migrations`]);
   may('bronze', 'INSERT', 'table', inSchema(bronze, bronzeTables));
+  // What is there, for a replay that adds what is not; never what it holds.
+  may('bronze', 'SELECT', 'table', inSchema(bronze, bronzeTables), placed);
   may('bronze', 'EXECUTE', 'function', functionsOf(bronze, ['missing_days', 'make_partition']));
 
   for (const role of ['bronze', 'silver'] as const) {
@@ -88,6 +91,10 @@ export function wantedRights(catalog: Catalog): Right[] {
     may(role, 'INSERT', 'table', ['ops.position'], registered);
     may(role, 'UPDATE', 'table', ['ops.position'], [...moved, ...counted]);
     may(role, 'EXECUTE', 'function', functionsOf('ops', ['advance']));
+    // Replays: what they are to read, and what was lost and is found again.
+    may(role, 'SELECT', 'table', ['ops.replay']);
+    may(role, 'SELECT INSERT DELETE', 'table', ['ops.loss']);
+    may(role, 'EXECUTE', 'function', functionsOf('ops', ['mend_loss']));
   }
   for (const role of ['bronze', 'silver'] as const) may(role, 'SELECT INSERT UPDATE', 'table', ['ops.writer_schema']);
   for (const role of ['silver', 'gold'] as const) {
@@ -167,6 +174,10 @@ export interface Policy {
   readonly check: string | null;
 }
 
+/** Its pipelines, and those of its replays. */
+const ofBronze = "((pipeline = 'bronze'::text) OR starts_with(pipeline, 'bronze_replay_'::text))";
+const ofSilver = "starts_with(pipeline, 'silver_'::text)";
+
 /**
  * Each pipeline moves its own positions; gold locks shards and changes none. Evaluated for every row of every batch: cheap. In
  * the order in which a batch takes the tables.
@@ -174,12 +185,8 @@ export interface Policy {
 export const policies: readonly Policy[] = [
   { role: 'silver', table: 'ops.shard', command: 'UPDATE', using: 'true', check: null },
   { role: 'gold', table: 'ops.shard', command: 'UPDATE', using: 'true', check: 'false' },
-  { role: 'bronze', table: 'ops.position', command: 'ALL', using: "(pipeline = 'bronze'::text)", check: null },
-  {
-    role: 'silver',
-    table: 'ops.position',
-    command: 'ALL',
-    using: "starts_with(pipeline, 'silver_'::text)",
-    check: null,
-  },
+  { role: 'bronze', table: 'ops.position', command: 'ALL', using: ofBronze, check: null },
+  { role: 'silver', table: 'ops.position', command: 'ALL', using: ofSilver, check: null },
+  { role: 'bronze', table: 'ops.loss', command: 'ALL', using: ofBronze, check: null },
+  { role: 'silver', table: 'ops.loss', command: 'ALL', using: ofSilver, check: null },
 ];

@@ -22,6 +22,7 @@ class Shelf {
   readonly records = new Map<string, KafkaRecord[]>();
   readonly highs = new Map<string, number>();
   readonly applied = new Map<string, number>();
+  readonly untils = new Map<string, number>();
   readonly asked: OffsetRange[] = [];
   readonly seen: string[] = [];
   clusterId = 'ours';
@@ -80,7 +81,15 @@ class Shelf {
 
   #position({ topic, partition, lowOffset }: { topic: string; partition: number; lowOffset: number }): StoredPosition {
     const nextOffset = this.applied.get(keyOf({ topic, partition })) ?? lowOffset;
-    return { topic, partition, nextOffset, lastOffset: null, lastFingerprint: null, clusterId: 'ours' };
+    return {
+      topic,
+      partition,
+      nextOffset,
+      lastOffset: null,
+      lastFingerprint: null,
+      untilOffset: this.untils.get(keyOf({ topic, partition })) ?? null,
+      clusterId: 'ours',
+    };
   }
 
   #apply(chunks: readonly PartitionChunk[]): ApplyResult {
@@ -137,6 +146,20 @@ test('goes on where the positions are, and asks for nothing below', async () => 
   await shelf.start().done;
   expect(shelf.seen).toEqual(upTo(60, 40).map((n) => `calls/0@${n}`));
   expect(Math.min(...shelf.asked.map(({ fromOffset }) => fromOffset))).toBe(40);
+});
+
+test('ends where the pipeline ends', async () => {
+  const shelf = new Shelf();
+  shelf.put('calls', 0, upTo(3_000), 3_000);
+  shelf.put('calls', 1, upTo(10), 10);
+  shelf.untils.set('calls/0', 1_234);
+  await shelf.start().done;
+  expect(shelf.applied).toEqual(
+    new Map([
+      ['calls/0', 1_234],
+      ['calls/1', 10],
+    ]),
+  );
 });
 
 test('reads what has come meanwhile, when that is much', async () => {

@@ -131,8 +131,9 @@ class Reader<P> implements ArchiveReader {
     return nextOffset > reading.fetchAt ? [{ topic, partition, fromOffset: reading.fetchAt, nextOffset }] : [];
   }
 
-  #high({ topic, partition }: Pick<Lane, 'topic' | 'partition'>): number {
-    return this.#endOf({ topic, partition }).high;
+  /** Where this reader ends: as far as the archive reaches, or the pipeline is to go. */
+  #high(lane: Lane): number {
+    return Math.min(this.#endOf(lane).high, lane.reading?.until ?? Number.POSITIVE_INFINITY);
   }
 
   #endOf({ topic, partition }: Pick<Lane, 'topic' | 'partition'>): ArchivedPartition {
@@ -227,7 +228,8 @@ class Reader<P> implements ArchiveReader {
           `${lane.topic}/${lane.partition} continues at offset ${position.nextOffset}, but the archive begins at ${low}`,
         );
       }
-      this.#intake.open(lane, { seekTo: position.nextOffset, nextOffset: position.nextOffset, witness: null });
+      const { nextOffset, untilOffset } = position;
+      this.#intake.open(lane, { seekTo: nextOffset, nextOffset, untilOffset, witness: null });
     }
   }
 

@@ -260,6 +260,44 @@ test('what kafkajs cannot read ends the consumer loudly: it would stop for good 
   }
 });
 
+test('up to an end: nothing beyond it is applied, and then it is done, while the log goes on', async () => {
+  await publish(800);
+  pipeline.until = 60;
+  const consumer = await consume({ maxBatchRecords: 70 });
+  let done = false;
+  void consumer.done.then(() => {
+    done = true;
+  });
+  await until('it is done', () => done);
+  expect([...pipeline.positions.values()].map(({ nextOffset }) => nextOffset)).toEqual(Array(8).fill(60));
+  expect(pipeline.total).toBe(8 * 60);
+  await publish(200);
+  await until('caught up with what is to be read', () => consumer.caughtUp());
+  await sleep(1_000);
+  expect(pipeline.total).toBe(8 * 60);
+  await consumer.stop();
+  // Started again there is nothing to do, which is said at once.
+  const again = await consume();
+  await again.done;
+  expect(pipeline.total).toBe(8 * 60);
+});
+
+test('a partition that has reached its end is not fetched: what waits there is not taken for a stall', async () => {
+  await publish(800);
+  pipeline.until = 10;
+  const consumer = await consume({ stallMs: 1_500 });
+  await consumer.done;
+  const outcome = await Promise.race([consumer.failed.catch((error: unknown) => error), sleep(4_000)]);
+  expect(outcome).toBeUndefined();
+});
+
+test('a consumer without an end is never done', async () => {
+  await publish(10);
+  const consumer = await consume();
+  await until('caught up', () => consumer.caughtUp());
+  expect(await Promise.race([consumer.done.then(() => 'done'), sleep(500)])).toBeUndefined();
+});
+
 test('the lag is reported by partition and is zero when all is applied', async () => {
   const metrics = new Metrics();
   await publish(100);

@@ -42,6 +42,7 @@ class StageConsumer<P> implements KafkaConsumer {
   readonly #limits: ConsumerLimits;
   readonly #ready = Promise.withResolvers<void>();
   readonly #failed = Promise.withResolvers<never>();
+  readonly #done = Promise.withResolvers<void>();
   readonly #intake: Intake;
   readonly #metrics: BatchMetrics;
   readonly #admin: Admin;
@@ -80,6 +81,10 @@ class StageConsumer<P> implements KafkaConsumer {
 
   get ready(): Promise<void> {
     return this.#ready.promise;
+  }
+
+  get done(): Promise<void> {
+    return this.#done.promise;
   }
 
   get failed(): Promise<never> {
@@ -197,7 +202,10 @@ class StageConsumer<P> implements KafkaConsumer {
       metrics: this.#metrics,
       log: this.#log,
       drop: (reason) => this.#drop(consumer, reason),
-      onApplied: () => hints.offer(),
+      onApplied: () => {
+        hints.offer();
+        this.#lookWhetherDone();
+      },
       ...paceOf(this.#o),
       reposition: () => this.#reposition(consumer),
     });
@@ -222,7 +230,12 @@ class StageConsumer<P> implements KafkaConsumer {
     }
     if (!this.#intake.positioned || this.#intake.lanes.length === 0) return;
     this.#ready.resolve();
+    this.#lookWhetherDone();
     this.#look();
+  }
+
+  #lookWhetherDone(): void {
+    if (this.#intake.done) this.#done.resolve();
   }
 
   #handlers(): HandlerOptions {
@@ -231,10 +244,15 @@ class StageConsumer<P> implements KafkaConsumer {
       heartbeatMs: this.#limits.heartbeatMs,
       stopping: () => this.#abort.signal.aborted,
       misplaced: (topic, partition) => this.#onMisplaced(topic, partition),
-      admitted: (topic, partition) => this.#misplaced.delete(`${topic}/${partition}`),
+      admitted: (topic, partition) => this.#onAdmitted(topic, partition),
       waiting: () => this.#watchdog?.moved(),
       fail: (error) => this.#fail(error),
     };
+  }
+
+  #onAdmitted(topic: string, partition: number): void {
+    this.#misplaced.delete(`${topic}/${partition}`);
+    if (this.#intake.isDelivered(topic, partition)) this.#consumer?.pause([{ topic, partitions: [partition] }]);
   }
 
   /** Kafka gave something else than what follows the position: check the position, and begin there again. */

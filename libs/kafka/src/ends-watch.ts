@@ -1,7 +1,7 @@
 import type { Admin } from 'kafkajs';
 import type { PartitionLag } from './consumer-metrics.ts';
 import { StalledError } from './errors.ts';
-import type { Intake } from './intake.ts';
+import type { Intake, Reading } from './intake.ts';
 import { endsOf } from './topics.ts';
 import type { ConsumerLimits } from './types.ts';
 
@@ -34,14 +34,16 @@ export class EndsWatch {
     this.#o = options;
   }
 
-  /** Everything readable at the last look is applied. False when the last look is too old to say. */
+  /** Everything to be read that was readable at the last look is applied. False when the last look is too old to say. */
   caughtUp(): boolean {
     const { intake, limits } = this.#o;
     if (this.#seen === null || this.#seen.drop !== intake.drop || !intake.positioned) return false;
     if (performance.now() - this.#seen.at > 3 * limits.endsMs) return false;
     return intake.lanes.every(({ topic, partition, reading }) => {
       const high = this.#seen?.highs.get(`${topic}/${partition}`);
-      return reading !== null && reading.witness === null && high !== undefined && reading.applied >= high;
+      return (
+        reading !== null && reading.witness === null && high !== undefined && reading.applied >= endOf(reading, high)
+      );
     });
   }
 
@@ -52,7 +54,7 @@ export class EndsWatch {
     return this.#o.intake.lanes.map(({ topic, partition, reading }) => ({
       topic,
       partition,
-      lag: Math.max(0, (highs.get(`${topic}/${partition}`) ?? 0) - (reading?.applied ?? 0)),
+      lag: Math.max(0, endOf(reading, highs.get(`${topic}/${partition}`) ?? 0) - (reading?.applied ?? 0)),
     }));
   }
 
@@ -67,7 +69,7 @@ export class EndsWatch {
     if (intake.drop !== drop) return;
     for (const { topic, partition, low, high } of ends) {
       const fetchAt = intake.lane(topic, partition)?.reading?.fetchAt;
-      if (fetchAt === undefined) continue;
+      if (fetchAt === undefined || intake.isDelivered(topic, partition)) continue;
       if (fetchAt < low || (fetchedBefore.get(`${topic}/${partition}`) ?? 0) > high) {
         this.#o.misplaced(topic, partition);
         return;
@@ -85,7 +87,7 @@ export class EndsWatch {
     const behind = new Map<string, Behind>();
     for (const { topic, partition, reading } of intake.lanes) {
       const key = `${topic}/${partition}`;
-      if (blocked || reading === null || reading.fetchAt >= (highs.get(key) ?? 0)) continue;
+      if (blocked || reading === null || reading.fetchAt >= endOf(reading, highs.get(key) ?? 0)) continue;
       const before = this.#behind.get(key);
       const looks = before?.fetchAt === reading.fetchAt ? before.looks + 1 : 0;
       behind.set(key, { fetchAt: reading.fetchAt, looks });
@@ -99,4 +101,9 @@ export class EndsWatch {
     }
     this.#behind = behind;
   }
+}
+
+/** Up to where a partition is to be read that has `high` as its end now. */
+function endOf(reading: Reading | null, high: number): number {
+  return Math.min(high, reading?.until ?? high);
 }

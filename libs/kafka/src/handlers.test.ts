@@ -22,7 +22,8 @@ beforeEach(() => {
 });
 
 function open(nextOffset: number): void {
-  for (const lane of intake.lanes) intake.open(lane, { seekTo: nextOffset, nextOffset, witness: null });
+  for (const lane of intake.lanes)
+    intake.open(lane, { seekTo: nextOffset, nextOffset, witness: null, untilOffset: null });
 }
 
 /** A batch of kafkajs with records at `from` to `to`, then markers up to `last`. */

@@ -12,7 +12,7 @@ export {
   StalledError,
 } from './errors.ts';
 export { startPublisher } from './publisher.ts';
-export { compareTopics, ensureTopics, topicOffsets } from './topics.ts';
+export { clusterIdOf, compareTopics, ensureTopics, offsetsSince, topicOffsets } from './topics.ts';
 export type {
   ApplyResult,
   ArchivedPartition,

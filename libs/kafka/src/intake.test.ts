@@ -29,8 +29,8 @@ function delivery(partition: number, from: number, to: number, bytes = 10): Deli
   return { topic: 't', partition, fetchedOffset: from, nextOffset: to, records };
 }
 
-function openAll(nextOffset = 0): void {
-  for (const lane of intake.lanes) intake.open(lane, { seekTo: nextOffset, nextOffset, witness: null });
+function openAll(nextOffset = 0, untilOffset: number | null = null): void {
+  for (const lane of intake.lanes) intake.open(lane, { seekTo: nextOffset, nextOffset, witness: null, untilOffset });
 }
 
 test('until its position is read, a partition takes nothing', () => {
@@ -119,7 +119,7 @@ test('the witness comes first and is thrown away; the position stays where it wa
   const [lane] = intake.lanes;
   if (lane === undefined) throw new Error('no lane');
   const witness = { offset: 97, fingerprint: fingerprintOf(recordAt(0, 97)) };
-  intake.open(lane, { seekTo: 97, nextOffset: 100, witness });
+  intake.open(lane, { seekTo: 97, nextOffset: 100, witness, untilOffset: null });
   // Offsets 98 and 99 are markers; kafkajs may deliver them with the record or later.
   intake.append({ ...delivery(0, 97, 98), nextOffset: 98 });
   expect(intake.pending).toBe(false);
@@ -132,7 +132,7 @@ test('the witness comes first and is thrown away; the position stays where it wa
 test('any other record in the place of the witness is a loud stop', () => {
   const [lane] = intake.lanes;
   if (lane === undefined) throw new Error('no lane');
-  intake.open(lane, { seekTo: 97, nextOffset: 100, witness: { offset: 97, fingerprint: 1 } });
+  intake.open(lane, { seekTo: 97, nextOffset: 100, witness: { offset: 97, fingerprint: 1 }, untilOffset: null });
   expect(() => intake.append(delivery(0, 97, 99))).toThrow(LogReplacedError);
   expect(() => intake.admitHoles({ topic: 't', partition: 0, first: 97, last: 97 })).toThrow(LogReplacedError);
 });
@@ -152,4 +152,50 @@ test('a confirmed batch moves what is applied, for its own partitions only', () 
   const batch = intake.take();
   if (batch !== null) intake.confirm(batch);
   expect(intake.lanes.map(({ reading }) => reading?.applied)).toEqual([5, 0]);
+});
+
+test('nothing at or beyond the end of a partition is given to a batch, whatever is delivered', () => {
+  openAll(0, 5);
+  expect(intake.isDelivered('t', 0)).toBe(false);
+  intake.append(delivery(0, 0, 3));
+  expect(intake.isDelivered('t', 0)).toBe(false);
+  intake.append(delivery(0, 3, 9));
+  expect(intake.isDelivered('t', 0)).toBe(true);
+  expect(intake.take()?.chunks).toMatchObject([{ expectedOffset: 0, nextOffset: 5, lastOffset: 4, holes: 0 }]);
+  // What was on its way when the partition was paused.
+  intake.append(delivery(0, 9, 12));
+  expect([intake.pending, intake.records, intake.take()]).toEqual([false, 0, null]);
+});
+
+test('holes do not lead beyond the end either', () => {
+  openAll(0, 5);
+  expect(intake.admitHoles({ topic: 't', partition: 0, first: 0, last: 20 })).toBe('admitted');
+  expect(intake.isDelivered('t', 0)).toBe(true);
+  expect(intake.take()).toMatchObject({ records: 0, chunks: [{ expectedOffset: 0, nextOffset: 5, holes: 5 }] });
+  intake.append({ ...delivery(1, 0, 3), nextOffset: 30 });
+  expect(intake.take()?.chunks).toMatchObject([{ partition: 1, nextOffset: 5, holes: 2 }]);
+});
+
+test('it is done when every partition that has an end is applied up to it, not when all is taken', () => {
+  openAll(0, 5);
+  intake.append(delivery(0, 0, 5));
+  intake.append(delivery(1, 0, 8));
+  const batch = intake.take();
+  expect([batch?.records, intake.done]).toEqual([10, false]);
+  if (batch !== null) intake.confirm(batch);
+  expect(intake.done).toBe(true);
+  intake.dropAll();
+  expect(intake.done).toBe(false);
+  openAll(5, 5);
+  expect([intake.done, intake.isDelivered('t', 1)]).toEqual([true, true]);
+});
+
+test('where no partition has an end, it is never done; where one has, the others do not count', () => {
+  openAll(7);
+  expect(intake.done).toBe(false);
+  const [lane] = intake.lanes;
+  if (lane !== undefined) intake.open(lane, { seekTo: 7, nextOffset: 7, witness: null, untilOffset: 7 });
+  expect(intake.done).toBe(true);
+  intake.assign([]);
+  expect(intake.done).toBe(false);
 });

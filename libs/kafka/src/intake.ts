@@ -3,7 +3,7 @@ import type { Delivery } from './delivery.ts';
 import { oldestFirst } from './oldest-first.ts';
 import { PartitionBuffer } from './partition-buffer.ts';
 import { afterWitness, type StartingPoint, type Witness } from './positions.ts';
-import type { ConsumerLimits, PartitionChunk } from './types.ts';
+import type { ConsumerLimits, KafkaRecord, PartitionChunk } from './types.ts';
 
 export type IntakeLimits = Pick<
   ConsumerLimits,
@@ -25,6 +25,8 @@ export interface Reading {
   witness: Witness | null;
   /** Everything below is applied. */
   applied: number;
+  /** Nothing at or beyond it is taken in. Infinity: there is no end. */
+  readonly until: number;
 }
 
 /** Records to append, once there is room; or why the delivery must not be used. */
@@ -87,13 +89,27 @@ export class Intake {
     this.room.ring();
   }
 
-  open(lane: Lane, { seekTo, nextOffset, witness }: StartingPoint): void {
+  open(lane: Lane, { seekTo, nextOffset, witness, untilOffset }: StartingPoint): void {
     lane.reading = {
       buffer: new PartitionBuffer(lane.topic, lane.partition, nextOffset),
       fetchAt: seekTo,
       witness,
       applied: nextOffset,
+      until: untilOffset ?? Number.POSITIVE_INFINITY,
     };
+  }
+
+  /** Whether a partition was delivered up to its end: it need not be fetched any more. */
+  isDelivered(topic: string, partition: number): boolean {
+    const reading = this.lane(topic, partition)?.reading;
+    return reading !== null && reading !== undefined && reading.fetchAt >= reading.until;
+  }
+
+  /** Whether there are owned partitions that have an end, and all of those are applied up to it. */
+  get done(): boolean {
+    const readings = this.lanes.map(({ reading }) => reading);
+    const ending = readings.filter((reading) => reading === null || reading.until < Number.POSITIVE_INFINITY);
+    return ending.length > 0 && ending.every((reading) => reading !== null && reading.applied >= reading.until);
   }
 
   /** Whether a delivery continues what was delivered before. */
@@ -112,7 +128,7 @@ export class Intake {
       records = afterWitness({ ...delivery, nextOffset: reading.buffer.end }, reading.witness, records);
       reading.witness = null;
     }
-    reading.buffer.append(records, Math.max(reading.buffer.end, delivery.nextOffset));
+    this.#fill(reading, records, delivery.nextOffset);
     reading.fetchAt = delivery.nextOffset;
     this.changed.ring();
   }
@@ -128,10 +144,16 @@ export class Intake {
     if (reading.witness !== null) {
       afterWitness({ ...hole, nextOffset: reading.buffer.end }, reading.witness, []);
     }
-    reading.buffer.append([], Math.max(reading.buffer.end, hole.last + 1));
+    this.#fill(reading, [], hole.last + 1);
     reading.fetchAt = hole.last + 1;
     this.changed.ring();
     return 'admitted';
+  }
+
+  /** What lies beyond the partition's end stays outside, holes too: the position must not pass it. */
+  #fill({ buffer, until }: Reading, records: KafkaRecord[], next: number): void {
+    const within = (records.at(-1)?.offset ?? 0) < until ? records : records.filter(({ offset }) => offset < until);
+    buffer.append(within, Math.max(buffer.end, Math.min(next, until)));
   }
 
   /** Half of the bytes are anybody's, half are shared out: a partition that is ahead of the others must not keep them out. */

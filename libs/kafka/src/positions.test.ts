@@ -11,6 +11,7 @@ const stored: StoredPosition = {
   lastOffset: 98,
   lastFingerprint: 7,
   clusterId: 'one',
+  untilOffset: null,
 };
 const log = { low: 0, high: 200 };
 
@@ -19,11 +20,12 @@ test('reading begins at the last record read, which proves that it is the same l
     seekTo: 98,
     nextOffset: 100,
     witness: { offset: 98, fingerprint: 7 },
+    untilOffset: null,
   });
 });
 
 test('without a last record, or when retention has removed it, reading begins at the position', () => {
-  const start = { seekTo: 100, nextOffset: 100, witness: null };
+  const start = { seekTo: 100, nextOffset: 100, witness: null, untilOffset: null };
   expect(startingPoint({ ...stored, lastOffset: null, lastFingerprint: null }, log)).toEqual(start);
   expect(startingPoint(stored, { ...log, low: 99 })).toEqual(start);
   expect(startingPoint(stored, { ...log, low: 100 })).toEqual(start);
@@ -51,6 +53,23 @@ test('a log that ends below the position is another log', () => {
   const replaced = () => startingPoint(stored, { ...log, high: 99 });
   expect(replaced).toThrow(LogReplacedError);
   expect(replaced).toThrow(/calls\/3 continues at offset 100, but its log ends at 99/);
+});
+
+test('a position at its end needs no proof and has lost nothing, whatever Kafka has removed', () => {
+  const ended = { ...stored, untilOffset: 100 };
+  expect(startingPoint(ended, log)).toEqual({ seekTo: 100, nextOffset: 100, witness: null, untilOffset: 100 });
+  expect(lostRange(ended, { ...log, low: 130 })).toBeNull();
+});
+
+test('what was not to be read is nobody’s loss', () => {
+  expect(lostRange({ ...stored, untilOffset: 120 }, { ...log, low: 130 })).toMatchObject({ nextOffset: 120 });
+  expect(lostRange({ ...stored, untilOffset: 140 }, { ...log, low: 130 })).toMatchObject({ nextOffset: 130 });
+});
+
+test('a log that ends below what is to be read is another log: waiting for it would never end', () => {
+  const cut = () => startingPoint({ ...stored, untilOffset: 201 }, log);
+  expect(cut).toThrow(LogReplacedError);
+  expect(cut).toThrow(/calls\/3 is to be read up to offset 201, but its log ends at 200/);
 });
 
 test('the position of another cluster is refused', () => {

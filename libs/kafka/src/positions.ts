@@ -15,6 +15,7 @@ export interface StartingPoint {
   readonly seekTo: number;
   readonly nextOffset: number;
   readonly witness: Witness | null;
+  readonly untilOffset: number | null;
 }
 
 /** What Kafka says of a log. */
@@ -31,9 +32,11 @@ export function checkCluster({ topic, partition, clusterId }: StoredPosition, br
   );
 }
 
-/** What Kafka has removed before it was read. */
-export function lostRange({ topic, partition, nextOffset }: StoredPosition, { low }: LogEnds): LostRange | null {
-  return nextOffset < low ? { topic, partition, fromOffset: nextOffset, nextOffset: low } : null;
+/** What Kafka has removed before it was read; what was not to be read is nobody's loss. */
+export function lostRange(position: StoredPosition, { low }: LogEnds): LostRange | null {
+  const { topic, partition, nextOffset, untilOffset } = position;
+  const end = Math.min(low, untilOffset ?? low);
+  return nextOffset < end ? { topic, partition, fromOffset: nextOffset, nextOffset: end } : null;
 }
 
 /** `acceptLoss`: the way to go on without them, for all of them at once. */
@@ -48,17 +51,24 @@ export function lostError(lost: readonly [LostRange, ...LostRange[]], acceptLoss
 
 /** Where to begin reading, or a loud stop: a position that Kafka does not have is never skipped (law 3). */
 export function startingPoint(stored: StoredPosition, log: LogEnds): StartingPoint {
-  const { topic, partition, nextOffset, lastOffset, lastFingerprint } = stored;
+  const { topic, partition, nextOffset, lastOffset, lastFingerprint, untilOffset } = stored;
   if (nextOffset > log.high) {
     throw new LogReplacedError(
       `${topic}/${partition} continues at offset ${nextOffset}, but its log ends at ${log.high}: ${replaced}`,
     );
   }
+  if (untilOffset !== null && untilOffset > log.high) {
+    throw new LogReplacedError(
+      `${topic}/${partition} is to be read up to offset ${untilOffset}, but its log ends at ${log.high}: ${replaced}`,
+    );
+  }
+  // Nothing is left to read, so nothing has to be proved.
+  if (nextOffset === untilOffset) return { seekTo: nextOffset, nextOffset, witness: null, untilOffset };
   const witness =
     lastOffset === null || lastFingerprint === null || lastOffset < log.low
       ? null
       : { offset: lastOffset, fingerprint: lastFingerprint };
-  return { seekTo: witness?.offset ?? nextOffset, nextOffset, witness };
+  return { seekTo: witness?.offset ?? nextOffset, nextOffset, witness, untilOffset };
 }
 
 /** The records after the witness; throws when the first one is not it, or when one stands where none was. */

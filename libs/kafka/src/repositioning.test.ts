@@ -15,7 +15,14 @@ async function repositioned(now: string): Promise<void> {
     describeCluster: async () => ({ clusterId: now }),
     fetchTopicOffsets: async () => [{ partition: 0, offset: '5', low: '0', high: '5' }],
   } as unknown as Admin;
-  const stored = { topic, nextOffset: 5, lastOffset: null, lastFingerprint: null, clusterId: 'first' };
+  const stored = {
+    topic,
+    nextOffset: 5,
+    lastOffset: null,
+    lastFingerprint: null,
+    clusterId: 'first',
+    untilOffset: null,
+  };
   await reposition({
     intake,
     consumer: { seek: () => undefined, resume: () => undefined },

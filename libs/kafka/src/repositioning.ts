@@ -16,7 +16,7 @@ export interface RepositionOptions {
 /**
  * Reads the positions of all owned partitions, checks that Kafka still has them, seeks and resumes. All partitions are paused
  * before (a seek that comes after the first fetch of an assignment loses the race), and nothing happens between seek and
- * resume: what was fetched before the seek is then discarded by kafkajs itself.
+ * resume: what was fetched before the seek is then discarded by kafkajs itself. A partition that was read up to its end stays paused.
  */
 export async function reposition(o: RepositionOptions): Promise<void> {
   const { drop, lanes } = o.intake;
@@ -39,11 +39,10 @@ export async function reposition(o: RepositionOptions): Promise<void> {
   const starts = found.map(({ lane, position, log }) => ({ lane, start: startingPoint(position, log) }));
   // An attempt that outlived its deadline must not open again what a later one has opened.
   if (o.intake.drop !== drop || o.intake.positioned) return;
-  for (const { lane, start } of starts) {
-    o.intake.open(lane, start);
-    o.consumer.seek({ ...placeOf(lane), offset: String(start.seekTo) });
-  }
-  o.consumer.resume(lanes.map(({ topic, partition }) => ({ topic, partitions: [partition] })));
+  for (const { lane, start } of starts) o.intake.open(lane, start);
+  const unread = starts.filter(({ lane: { topic, partition } }) => !o.intake.isDelivered(topic, partition));
+  for (const { lane, start } of unread) o.consumer.seek({ ...placeOf(lane), offset: String(start.seekTo) });
+  o.consumer.resume(unread.map(({ lane: { topic, partition } }) => ({ topic, partitions: [partition] })));
 }
 
 function placeOf({ topic, partition }: Lane): { topic: string; partition: number } {

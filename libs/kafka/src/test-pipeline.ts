@@ -15,6 +15,8 @@ export class TestPipeline {
   readonly positions = new Map<string, StoredPosition>();
   readonly applied = new Map<string, Applied>();
   readonly batches: { readonly records: number; readonly partitions: number }[] = [];
+  /** Where new positions end. */
+  until: number | null = null;
   moved = 0;
   loads = 0;
 
@@ -26,7 +28,15 @@ export class TestPipeline {
         const key = `${topic}/${partition}`;
         const known = this.positions.get(key);
         if (known !== undefined) return known;
-        const created = { topic, partition, nextOffset: lowOffset, lastOffset: null, lastFingerprint: null, clusterId };
+        const created: StoredPosition = {
+          topic,
+          partition,
+          nextOffset: lowOffset,
+          lastOffset: null,
+          lastFingerprint: null,
+          clusterId,
+          untilOffset: this.until,
+        };
         this.positions.set(key, created);
         return created;
       });

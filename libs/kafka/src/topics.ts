@@ -126,6 +126,29 @@ export async function endsOf(admin: Admin, topics: readonly string[]): Promise<P
   return ends;
 }
 
+/** The first record of every partition that Kafka got at `timeMs` or later; the end of the partition where there is none. */
+export async function offsetsSince(
+  client: KafkaClient,
+  topics: readonly string[],
+  timeMs: number,
+): Promise<{ topic: string; partition: number; offset: number }[]> {
+  return withAdmin(client, async (admin) => {
+    const offsets: { topic: string; partition: number; offset: number }[] = [];
+    for (const topic of topics) {
+      const ask = () => admin.fetchTopicOffsetsByTimestamp(topic, timeMs);
+      for (const { partition, offset } of await retry(ask, { ...endsRetry, retryable: isRetriable })) {
+        offsets.push({ topic, partition, offset: Number(offset) });
+      }
+    }
+    return offsets;
+  });
+}
+
+/** Which cluster answers at the brokers of a client. */
+export async function clusterIdOf(client: KafkaClient): Promise<string> {
+  return withAdmin(client, async (admin) => (await admin.describeCluster()).clusterId);
+}
+
 function isRetriable(error: unknown): boolean {
   return error instanceof kafkajs.KafkaJSError && error.retriable && !isUnknownTopic(error);
 }

@@ -40,6 +40,8 @@ export interface StoredPosition {
   readonly lastOffset: number | null;
   readonly lastFingerprint: number | null;
   readonly clusterId: string;
+  /** Where the pipeline ends: nothing at or beyond it is read. Null: it reads for ever. */
+  readonly untilOffset: number | null;
 }
 
 export interface PositionStore {
@@ -169,7 +171,9 @@ export interface KafkaConsumer extends Part {
   readonly failed: Promise<never>;
   /** The first assignment was made and its positions were checked. */
   readonly ready: Promise<void>;
-  /** Everything readable at the last look at the partitions' ends is applied; false while nobody can say. */
+  /** Every owned partition that has an end is applied up to it; never, where none has one. */
+  readonly done: Promise<void>;
+  /** Everything to be read that was readable at the last look at the partitions' ends is applied; false while nobody can say. */
   caughtUp(): boolean;
 }
 

@@ -63,7 +63,8 @@ function start(
     },
     reposition: async () => {
       events.push(`position ${position}`);
-      for (const lane of intake.lanes) intake.open(lane, { seekTo: position, nextOffset: position, witness: null });
+      for (const lane of intake.lanes)
+        intake.open(lane, { seekTo: position, nextOffset: position, witness: null, untilOffset: null });
     },
     stage: {
       prepare: ([chunk]) => {

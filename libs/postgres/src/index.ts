@@ -32,11 +32,13 @@ export {
   workingGeneration,
 } from './generations.ts';
 export { type ListenerOptions, startListener } from './listener.ts';
+export { lostWithin, type MendedRange, mendLosses, readLosses } from './losses.ts';
 export { type MigrateOptions, migrate, migrateOps, schemaProblems } from './migrate.ts';
 export { createPool, Pool, PoolBusyError, type PoolOptions } from './pool.ts';
 export {
   addOutcomes,
   advance,
+  givenPositions,
   type LostRange,
   type Move,
   type Outcomes,
@@ -54,6 +56,7 @@ export {
 } from './promotion.ts';
 export { behindWords, PromotionRefusedError } from './promotion-checks.ts';
 export { type Behind, readBehind, wayBack } from './promotion-store.ts';
+export { openReplay, type Replay } from './replays.ts';
 export { indexedPlansOnly, Session, type SessionOptions, type SinkTx } from './session.ts';
 export { type Isolation, inTransaction, type TransactionOptions } from './transaction.ts';
 export { instantParameter, parseInstant } from './values.ts';

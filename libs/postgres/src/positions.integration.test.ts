@@ -76,6 +76,7 @@ describe('load', () => {
         lastOffset: null,
         lastFingerprint: null,
         clusterId: 'another cluster',
+        untilOffset: null,
       },
       {
         topic: 't.calls',
@@ -84,8 +85,17 @@ describe('load', () => {
         lastOffset: 102,
         lastFingerprint: 4_000_000_000,
         clusterId: 'cluster',
+        untilOffset: null,
       },
-      { topic: 't.calls', partition: 0, nextOffset: 0, lastOffset: null, lastFingerprint: null, clusterId: 'cluster' },
+      {
+        topic: 't.calls',
+        partition: 0,
+        nextOffset: 0,
+        lastOffset: null,
+        lastFingerprint: null,
+        clusterId: 'cluster',
+        untilOffset: null,
+      },
     ]);
   });
 

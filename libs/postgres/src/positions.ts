@@ -10,6 +10,8 @@ export interface StoredPosition {
   lastOffset: number | null;
   lastFingerprint: number | null;
   clusterId: string;
+  /** Where the pipeline ends; null: it reads for ever. */
+  untilOffset: number | null;
 }
 
 export interface PositionStore {
@@ -58,7 +60,7 @@ const CREATE = `
   on conflict do nothing`;
 
 const LOAD = `
-  select p.topic, p.partition, p.next_offset, p.last_offset, p.last_fingerprint, p.cluster_id
+  select p.topic, p.partition, p.next_offset, p.last_offset, p.last_fingerprint, p.cluster_id, p.until_offset
     from unnest($2::text[], $3::int[]) with ordinality as m (topic, partition, nr)
     join ops.position p on p.pipeline = $1 and p.topic = m.topic and p.partition = m.partition
    order by m.nr`;
@@ -70,6 +72,7 @@ interface PositionRow {
   last_offset: number | null;
   last_fingerprint: number | null;
   cluster_id: string;
+  until_offset: number | null;
 }
 
 export function positionStore(pool: Pool, pipeline: string): PositionStore {
@@ -81,23 +84,50 @@ export function positionStore(pool: Pool, pipeline: string): PositionStore {
         await tx.query(CREATE, [pipeline, topics, partitions, parts.map((p) => p.lowOffset), clusterId]);
         return await tx.query<PositionRow>(LOAD, [pipeline, topics, partitions]);
       });
-      return rows.map((row) => ({
-        topic: row.topic,
-        partition: row.partition,
-        nextOffset: row.next_offset,
-        lastOffset: row.last_offset,
-        lastFingerprint: row.last_fingerprint,
-        clusterId: row.cluster_id,
-      }));
+      return rows.map(positionOf);
     },
-    acceptLoss: (lost) =>
-      lost
-        .map(({ topic, partition, fromOffset, nextOffset }) => {
-          const place = `${literal(pipeline)}, ${literal(topic)}, ${partition}`;
-          return `select ops.accept_loss(${place}, ${fromOffset}, ${nextOffset});`;
-        })
-        .join(' '),
+    acceptLoss: (lost) => acceptLoss(pipeline, lost),
   };
+}
+
+/**
+ * The positions of a pipeline that reads what it was given when it was made, and nothing else: where it has no position (a
+ * partition that came later, a replay that is over) there is nothing to read.
+ */
+export function givenPositions(pool: Pool, pipeline: string): PositionStore {
+  return {
+    async load(parts, clusterId) {
+      const topics = parts.map((p) => p.topic);
+      const { rows } = await pool.query<PositionRow>(LOAD, [pipeline, topics, parts.map((p) => p.partition)]);
+      const given = new Map(rows.map((row) => [`${row.topic}/${row.partition}`, positionOf(row)]));
+      return parts.map(({ topic, partition, lowOffset }) => {
+        const nothing = { nextOffset: lowOffset, untilOffset: lowOffset, lastOffset: null, lastFingerprint: null };
+        return given.get(`${topic}/${partition}`) ?? { topic, partition, ...nothing, clusterId };
+      });
+    },
+    acceptLoss: (lost) => acceptLoss(pipeline, lost),
+  };
+}
+
+function positionOf(row: PositionRow): StoredPosition {
+  return {
+    topic: row.topic,
+    partition: row.partition,
+    nextOffset: row.next_offset,
+    lastOffset: row.last_offset,
+    lastFingerprint: row.last_fingerprint,
+    clusterId: row.cluster_id,
+    untilOffset: row.until_offset,
+  };
+}
+
+function acceptLoss(pipeline: string, lost: readonly LostRange[]): string {
+  return lost
+    .map(({ topic, partition, fromOffset, nextOffset }) => {
+      const place = `${literal(pipeline)}, ${literal(topic)}, ${partition}`;
+      return `select ops.accept_loss(${place}, ${fromOffset}, ${nextOffset});`;
+    })
+    .join(' ');
 }
 
 function literal(text: string): string {

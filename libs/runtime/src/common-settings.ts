@@ -196,6 +196,15 @@ export const generationSettings = {
   }),
 };
 
+export const replaySettings = {
+  replay: setting.integer({
+    env: 'REPLAY',
+    min: 1,
+    max: 2_147_483_647,
+    help: 'A replay that leakage replay has begun: the process works on that one alone, and ends when it is done.',
+  }),
+};
+
 export const apiSettings = {
   apiHost: setting.string({
     env: 'API_HOST',

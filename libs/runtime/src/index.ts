@@ -13,6 +13,7 @@ export {
   registryReaderSettings,
   registrySettings,
   registryWriterSettings,
+  replaySettings,
   type SaslMechanism,
   schemaSettings,
   timeZoneSettings,
@@ -29,6 +30,7 @@ export { type Health, type HealthCheck, type HealthServer, HealthState, startHea
 export { Lifecycle, type Part, type StopReport } from './lifecycle.ts';
 export { createLogger, describeError, type Logger, type LoggerOptions } from './logger.ts';
 export { type Counter, type Gauge, type Histogram, type MetricOptions, Metrics } from './metrics.ts';
+export { keepPace, type PaceOptions } from './pace.ts';
 export { RefusedError } from './refused-error.ts';
 export { type PrepareContext, runService, type ServiceContext, type ServiceOptions } from './service.ts';
 export {

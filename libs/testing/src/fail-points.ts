@@ -37,7 +37,7 @@ const ofConsumers: readonly (readonly [file: string, ...Place])[] = [
 
 const places: readonly (readonly [service: ServiceName, file: string, ...Place])[] = [
   ...ofConsumers.map((place) => ['bronze-sink', ...place] as const),
-  ['bronze-sink', bronzeStore, 'rows copied', 'before', 'const records = batch.chunks.reduce('],
+  ['bronze-sink', bronzeStore, 'rows copied', 'before', 'const records = batch.parts.reduce('],
   ['bronze-sink', bronzeStore, 'positions moved', 'before', 'await addOutcomes('],
   ...ofConsumers.map((place) => ['silver-joiner', ...place] as const),
   ['silver-joiner', silverStore, 'to be staged', 'before', 'if (batch.copies.length > 0) await tx.copyAll('],

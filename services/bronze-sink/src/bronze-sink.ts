@@ -3,7 +3,7 @@ import { CommitUnknownError, type CopySource, PositionMovedError, type Session }
 import type { Reading } from '@leakage/registry';
 import type { Logger, Metrics } from '@leakage/runtime';
 import { type Readers, SOURCES, type Source, sourceOfTopic } from '@leakage/schemas';
-import { archive } from './bronze-store.ts';
+import { archive, pipeline } from './bronze-store.ts';
 import { SourceRows } from './source-rows.ts';
 
 export interface BronzeSinkOptions {
@@ -48,13 +48,23 @@ export class BronzeSink implements Stage<ArchiveBatch> {
   }
 
   async prepare(chunks: readonly PartitionChunk[]): Promise<ArchiveBatch> {
+    await this.learn(chunks);
+    return await this.encode(chunks);
+  }
+
+  /** Waits until the schemas of these records are known, or a registry that has to be asked has been silent for too long. */
+  async learn(chunks: readonly PartitionChunk[]): Promise<void> {
+    await this.#o.reading.learn(chunks.map(({ topic, records }) => ({ source: this.sourceOf(topic), records })));
+  }
+
+  /** The rows of records whose schemas are known, in buffers that somebody has to `recycle`. */
+  async encode(chunks: readonly PartitionChunk[]): Promise<ArchiveBatch> {
     const { reading, log } = this.#o;
-    await reading.learn(chunks.map(({ topic, records }) => ({ source: this.#sourceOf(topic), records })));
     const rows = this.#idle.pop() ?? newRows(reading.readers, log);
     for (const source of SOURCES) rows[source].reset();
     let records = 0;
     for (const chunk of chunks) {
-      const target = rows[this.#sourceOf(chunk.topic)];
+      const target = rows[this.sourceOf(chunk.topic)];
       for (const record of chunk.records) {
         target.add(record);
         records += 1;
@@ -67,20 +77,31 @@ export class BronzeSink implements Stage<ArchiveBatch> {
 
   async apply(batch: ArchiveBatch): Promise<ApplyResult> {
     try {
-      await this.#o.session.transaction((tx) => archive(tx, batch));
-      for (const source of SOURCES) this.#undecoded.inc({ source }, batch.rows[source].undecoded);
+      const { copies } = batch;
+      const parts = batch.chunks.map((chunk) => ({ ...chunk, added: chunk.records.length }));
+      await this.#o.session.transaction((tx) => archive(tx, { pipeline, copies, parts }));
+      this.count(batch);
       return 'applied';
     } catch (error) {
       if (error instanceof PositionMovedError) return 'moved';
       if (error instanceof CommitUnknownError) return 'unknown';
       throw error;
     } finally {
-      // The COPY has answered or its connection is gone: nobody reads these buffers any more.
-      if (this.#idle.length < ROWS_KEPT) this.#idle.push(batch.rows);
+      this.recycle(batch);
     }
   }
 
-  #sourceOf(topic: string): Source {
+  /** The rows are committed. */
+  count({ rows }: ArchiveBatch): void {
+    for (const source of SOURCES) this.#undecoded.inc({ source }, rows[source].undecoded);
+  }
+
+  /** The COPY has answered or its connection is gone: nobody reads these buffers any more. */
+  recycle({ rows }: ArchiveBatch): void {
+    if (this.#idle.length < ROWS_KEPT) this.#idle.push(rows);
+  }
+
+  sourceOf(topic: string): Source {
     const source = sourceOfTopic(this.#o.topicPrefix, topic);
     if (source === null) throw new Error(`topic ${topic} was not subscribed to`);
     return source;

@@ -2,6 +2,7 @@ import {
   consumerSettings,
   databaseSettings,
   registryReaderSettings,
+  replaySettings,
   type SettingsOf,
   schemaSettings,
   setting,
@@ -12,6 +13,7 @@ export const settings = {
   ...consumerSettings,
   ...registryReaderSettings,
   bronzeSchema: schemaSettings.bronzeSchema,
+  ...replaySettings,
   batchRecordsMax: setting.integer({
     env: 'BRONZE_BATCH_RECORDS',
     default: 10_000,

@@ -1,9 +1,12 @@
 import { createKafkaClient, ensureTopics, kafkaClientOptions, startConsumer } from '@leakage/kafka';
 import {
   createPool,
+  indexedPlansOnly,
   migrate,
   migrateOps,
+  openReplay,
   positionStore,
+  readLosses,
   Session,
   schemaProblems,
   withPool,
@@ -15,6 +18,7 @@ import { topicTable } from '@leakage/schemas';
 import { BronzeSink } from './bronze-sink.ts';
 import { pipeline } from './bronze-store.ts';
 import { type BronzeSettings, metricsPort, settings } from './config.ts';
+import { GapFiller } from './gap-filler.ts';
 import { startPartitionKeeper } from './partitions.ts';
 
 const migrations = new URL('../migrations/', import.meta.url);
@@ -68,15 +72,21 @@ async function start(ctx: ServiceContext<BronzeSettings>): Promise<void> {
     health,
     signal: ctx.signal,
   });
-  const session = ctx.own(new Session({ url, applicationName, log }));
+  const again = { service: applicationName, generation: null } as const;
+  const replay = s.replay === undefined ? null : await openReplay(pool, { ...again, id: s.replay }, ctx);
+  // A replay looks up what is there, in tables without statistics that are good enough to choose the index by.
+  const session = ctx.own(new Session({ url, applicationName, setup: replay === null ? [] : indexedPlansOnly, log }));
+  const sink = new BronzeSink({ session, topicPrefix, schema, reading, log, metrics });
+  const filling = { sink, session, schema, losses: replay === null ? [] : await readLosses(pool, pipeline) };
   const consumer = ctx.own(
-    await startConsumer({
+    await startConsumer<unknown>({
       kafka,
-      groupId: `${topicPrefix}.bronze-sink`,
+      groupId: `${topicPrefix}.bronze-sink${s.replay === undefined ? '' : `-replay-${s.replay}`}`,
       topics: topics.map((topic) => topic.name),
-      positions: positionStore(pool, pipeline),
-      stage: new BronzeSink({ session, topicPrefix, schema, reading, log, metrics }),
-      maxBatchRecords: s.batchRecordsMax,
+      positions: replay?.positions ?? positionStore(pool, pipeline),
+      stage: replay === null ? sink : new GapFiller({ ...filling, pipeline: replay.pipeline }),
+      ...(replay?.pace ? { pace: replay.pace } : {}),
+      maxBatchRecords: replay?.batchRecords(s.batchRecordsMax) ?? s.batchRecordsMax,
       lingerMs: s.lingerMs,
       sessionTimeoutMs: s.sessionTimeoutMs,
       heartbeatMs: Math.min(3_000, s.sessionTimeoutMs / 4),
@@ -85,6 +95,7 @@ async function start(ctx: ServiceContext<BronzeSettings>): Promise<void> {
       signal: ctx.signal,
     }),
   );
+  if (replay !== null) void consumer.done.then(() => ctx.stop('everything that was to be read is read'));
   health.setReady('consumer', false, 'waiting for partitions');
   await consumer.ready;
   health.setReady('consumer', true);

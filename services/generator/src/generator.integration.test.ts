@@ -54,6 +54,7 @@ async function read(prefix: string): Promise<Map<string, KafkaRecord[]>> {
           lastOffset: null,
           lastFingerprint: null,
           clusterId,
+          untilOffset: null,
         })),
       acceptLoss: () => '',
     },

@@ -3,6 +3,7 @@ import {
   databaseSettings,
   generationSettings,
   registryReaderSettings,
+  replaySettings,
   type SettingsOf,
   schemaSettings,
   setting,
@@ -39,6 +40,7 @@ export const settings = {
   bronzeSchema: schemaSettings.bronzeSchema,
   silverSchema: schemaSettings.silverSchema,
   ...generationSettings,
+  ...replaySettings,
   batchRecordsMax: setting.integer({
     env: 'SILVER_BATCH_RECORDS',
     default: 10_000,

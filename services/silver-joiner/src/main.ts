@@ -1,4 +1,4 @@
-import { createKafkaClient, ensureTopics, kafkaClientOptions, startConsumer } from '@leakage/kafka';
+import { createKafkaClient, ensureTopics, kafkaClientOptions, type Pace, startConsumer } from '@leakage/kafka';
 import {
   beginBuilding,
   createPool,
@@ -7,9 +7,11 @@ import {
   loadGeneration,
   migrate,
   migrateOps,
+  openReplay,
   type Pool,
   positionStore,
   publishViews,
+  readLosses,
   Session,
   schemaProblems,
   withPool,
@@ -55,9 +57,13 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
   const generation = await prepare(ctx);
   const { id } = generation;
   const schema = `${s.silverSchema}_${id}`;
-  const pipeline = `silver_${id}`;
   const pool = ctx.own(createPool({ url, applicationName, max: 3, log }));
   if (generation.state === 'preparing') await beginBuilding(pool, id);
+  const again = { service: applicationName, generation: id } as const;
+  const replay = s.replay === undefined ? null : await openReplay(pool, { ...again, id: s.replay }, ctx);
+  const live = `silver_${id}`;
+  const pipeline = replay?.pipeline ?? live;
+  const losses = replay === null ? [] : await readLosses(pool, live);
 
   const kafka = createKafkaClient({ ...access, clientId: applicationName, log });
   const topics = topicTable(topicPrefix);
@@ -72,7 +78,7 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
     new Session({ url, applicationName, setup: [...indexedPlansOnly, sortInMemory, ...stagingTables], log }),
   );
   const joiner = new Joiner({
-    prepare: { ...judging, sourceOf: (topic) => sourceOfTopic(topicPrefix, topic) },
+    prepare: { ...judging, sourceOf: (topic) => sourceOfTopic(topicPrefix, topic), losses },
     session,
     store: new SilverStore({ schema, generation: id, pipeline, book: judging.book }),
     metrics: joinerMetrics(metrics),
@@ -80,38 +86,32 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
     log,
   });
   let caughtUp = (): boolean => false;
-  const watch = ctx.own(
-    new GenerationWatch({
-      db: pool,
-      generation: id,
-      follows: s.generation === undefined,
-      caughtUp: () => caughtUp(),
-      onEnd: ctx.stop,
-      log,
-    }),
-  );
+  const orders = { db: pool, generation: id, follows: s.generation === undefined, log };
+  const watch =
+    replay === null ? ctx.own(new GenerationWatch({ ...orders, caughtUp: () => caughtUp(), onEnd: ctx.stop })) : null;
   const reader = {
     topics: topics.map((topic) => topic.name),
-    positions: positionStore(pool, pipeline),
+    positions: replay?.positions ?? positionStore(pool, pipeline),
     stage: joiner,
-    maxBatchRecords: s.batchRecordsMax,
+    maxBatchRecords: replay?.batchRecords(s.batchRecordsMax) ?? s.batchRecordsMax,
     lingerMs: s.lingerMs,
-    pace: watch.pace,
+    ...paceOf(replay ?? watch),
     log,
     metrics,
   };
-  if (generation.source === 'bronze') await readBronze(ctx, { db: pool, generation: id, reader });
+  if (replay === null && generation.source === 'bronze') await readBronze(ctx, { db: pool, generation: id, reader });
   if (ctx.signal.aborted) return;
   const consumer = ctx.own(
     await startConsumer({
       ...reader,
       kafka,
-      groupId: `${topicPrefix}.silver-joiner${id === 1 ? '' : `-${id}`}`,
+      groupId: `${topicPrefix}.silver-joiner${groupSuffix(id, s.replay)}`,
       sessionTimeoutMs: s.sessionTimeoutMs,
       heartbeatMs: Math.min(3_000, s.sessionTimeoutMs / 4),
       signal: ctx.signal,
     }),
   );
+  if (replay !== null) void consumer.done.then(() => ctx.stop('everything that was to be read is read'));
   health.setReady('consumer', false, 'waiting for partitions');
   await consumer.ready;
   caughtUp = () => consumer.caughtUp();
@@ -128,7 +128,17 @@ function readingOf(
 
 /** By what records are judged, whether they are stored or only asked about. */
 function judgingOf(generation: Generation, reading: Reading): Omit<PrepareOptions, 'sourceOf'> {
-  return { book: openRuleBook(generation.rules, shardOf), horizon: null, reading };
+  return { book: openRuleBook(generation.rules, shardOf), horizon: null, reading, losses: [] };
+}
+
+function paceOf(by: { readonly pace: Pace | null } | null): { readonly pace?: Pace } {
+  return by === null || by.pace === null ? {} : { pace: by.pace };
+}
+
+/** Processes of one group share the partitions: those of one generation, or of one replay. */
+function groupSuffix(generation: number, replay: number | undefined): string {
+  if (replay !== undefined) return `-replay-${replay}`;
+  return generation === 1 ? '' : `-${generation}`;
 }
 
 /** The schema of the generation, the generation with the rules of these settings, and its views if it is the active one. */
@@ -157,8 +167,9 @@ async function check({ settings: s, log }: PrepareContext<SilverSettings>): Prom
 async function* judge({ settings: s, log }: PrepareContext<SilverSettings>, questions: AsyncIterable<string>) {
   const pool = createPool({ url: s.databaseUrl, applicationName: 'silver-joiner', max: 1, log });
   try {
-    const generation = await loadGeneration(pool, s.generation);
-    const problems = await generationProblems(pool, s.generation, explicitRules(rulesOf(s)));
+    const id = await workingGeneration(pool, s.generation);
+    const generation = await loadGeneration(pool, id);
+    const problems = await generationProblems(pool, id, explicitRules(rulesOf(s)));
     if (generation === null || problems.length > 0) throw new SettingsError(problems);
     const reading = readingOf(s, { pool, log, health: new HealthState(), signal: new AbortController().signal });
     const judge = new RecordJudge(judgingOf(generation, reading));

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
 import type { KafkaRecord, PartitionChunk } from '@leakage/kafka';
-import type { CopySource } from '@leakage/postgres';
+import { type CopySource, type LostRange, lostWithin } from '@leakage/postgres';
 import type { Reading } from '@leakage/registry';
 import type { CallLog, DigitalJourneyEvent, MemberProfile, Reader, Readers, Source } from '@leakage/schemas';
 import { type CleanContext, type Cleaned, cleanCall, cleanJourney, cleanProfile } from './domain/clean.ts';
@@ -18,9 +18,11 @@ const YIELD_RECORDS = 500;
 
 export type RecordOutcome = Outcome | 'quarantined';
 
-/** One chunk and what became of its records; every record is counted once (law 3). */
+/** A part of a chunk and what became of its records; every record is counted once (law 3). */
 export interface Lane {
   readonly chunk: PartitionChunk;
+  /** The part that had been given up for lost; null: the rest, and every chunk has one such lane. */
+  readonly lost: LostRange | null;
   readonly source: Source;
   readonly counts: Record<RecordOutcome, number>;
 }
@@ -51,6 +53,8 @@ export interface PrepareOptions {
   readonly horizon: number | null;
   readonly sourceOf: (topic: string) => Source | null;
   readonly reading: Reading;
+  /** What the live pipeline has given up for lost, where that is read again. */
+  readonly losses: readonly LostRange[];
 }
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
@@ -95,6 +99,15 @@ const MEMBER_INTAKE: Intake<MemberProfile, Profile> = {
   },
 };
 
+interface OpenedLane {
+  readonly index: number;
+  readonly lane: Lane;
+}
+
+function covers(lost: LostRange | null, { offset }: KafkaRecord): boolean {
+  return lost === null || (offset >= lost.fromOffset && offset < lost.nextOffset);
+}
+
 /** Collects one batch; thrown away afterwards. */
 class Collector {
   readonly lanes: Lane[] = [];
@@ -112,20 +125,27 @@ class Collector {
   readonly #readers: Readers;
   readonly #book: RuleBook;
   readonly #clean: CleanContext;
+  readonly #losses: readonly LostRange[];
 
-  constructor({ book, horizon, reading }: PrepareOptions) {
+  constructor({ book, horizon, reading, losses }: PrepareOptions) {
     this.#readers = reading.readers;
     this.#book = book;
     this.#clean = { aligner: book.aligner, sha256, horizon };
+    this.#losses = losses;
   }
 
-  open(chunk: PartitionChunk, source: Source): { index: number; lane: Lane } {
-    const counts = { accepted: 0, superseded: 0, duplicates: 0, conflicts: 0, quarantined: 0 };
-    const lane = { chunk, source, counts };
-    return { index: this.lanes.push(lane) - 1, lane };
+  open(chunk: PartitionChunk, source: Source): OpenedLane[] {
+    return [null, ...lostWithin(this.#losses, chunk)].map((lost) => {
+      const counts = { accepted: 0, superseded: 0, duplicates: 0, conflicts: 0, quarantined: 0 };
+      const lane = { chunk, lost, source, counts };
+      return { index: this.lanes.push(lane) - 1, lane };
+    });
   }
 
-  take(opened: { index: number; lane: Lane }, record: KafkaRecord): void {
+  /** `lanes` are those of the record's chunk. */
+  take(lanes: readonly OpenedLane[], record: KafkaRecord): void {
+    const opened = lanes.length > 1 ? lanes.findLast(({ lane: { lost } }) => covers(lost, record)) : lanes[0];
+    if (opened === undefined) throw new Error('a record has no lane');
     const { source } = opened.lane;
     if (source === 'journeys')
       this.#take(JOURNEY_INTAKE, this.journeys, { ...opened, record, reader: this.#readers.journeys });
@@ -137,7 +157,7 @@ class Collector {
   #take<E, R extends Version>(
     intake: Intake<E, R>,
     into: Arrival<R>[],
-    { index, lane, record, reader }: { index: number; lane: Lane; record: KafkaRecord; reader: Reader<E> },
+    { index, lane, record, reader }: OpenedLane & { record: KafkaRecord; reader: Reader<E> },
   ): void {
     const { topic, partition, offset, timestampMs: receivedAt, value } = record;
     const tally = this.quality[lane.source];

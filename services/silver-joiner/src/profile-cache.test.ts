@@ -30,7 +30,7 @@ describe('profiles of members', () => {
     const { cache, asked, ask } = cacheOver([version('a1', 5), version('a1', 0), version('b2')]);
     cache.begin(connection, [shard(1, 7), shard(2, 3)]);
     expect(await ask('a1', 'b2', 'c1')).toHaveLength(3);
-    cache.confirm();
+    cache.confirm(new Set([1, 2]));
     cache.begin(connection, [shard(1, 8), shard(2, 4)]);
     expect(await ask('a1', 'b2', 'c1')).toHaveLength(3);
     expect(asked).toEqual(['a1', 'b2', 'c1']);
@@ -50,7 +50,7 @@ describe('profiles of members', () => {
     const { cache, asked, ask } = cacheOver([version('a1')]);
     cache.begin(connection, [shard(1, 7)]);
     await ask('a1');
-    cache.confirm();
+    cache.confirm(new Set([1]));
     cache.begin(connection, [shard(1, 8)]);
     cache.forget(['a1', 'x1']);
     await ask('a1');
@@ -60,7 +60,7 @@ describe('profiles of members', () => {
   test('of a member whose shard is not locked are not kept', async () => {
     const { cache, asked, ask } = cacheOver([version('a1'), version('b2')]);
     cache.begin(connection, [shard(1, 7), shard(2, 1)]);
-    cache.confirm();
+    cache.confirm(new Set([1]));
     cache.begin(connection, [shard(1, 8)]);
     await ask('b2');
     await ask('b2');

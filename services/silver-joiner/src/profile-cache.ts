@@ -56,8 +56,8 @@ export class ProfileCache {
     return found;
   }
 
-  confirm(): void {
-    this.#memory.confirm();
+  confirm(raised: ReadonlySet<number>): void {
+    this.#memory.confirm(raised);
   }
 
   #membersOf(memberId: string): Members | undefined {

@@ -48,7 +48,11 @@ async function prepared(
     holes: 0,
     records,
   };
-  return await prepareBatch([chunk], { book, horizon, sourceOf: () => source, reading }, new BatchEncoder());
+  return await prepareBatch(
+    [chunk],
+    { book, horizon, sourceOf: () => source, reading, losses: [] },
+    new BatchEncoder(),
+  );
 }
 
 /** As a registry may have it: the contracts under their ids, and something else under 98. */
@@ -361,7 +365,7 @@ describe('every reason and warning that the code can give', () => {
 
 describe('the judge of records that nobody has sent yet', () => {
   const judge = (horizon: number | null | undefined, question: unknown) =>
-    new RecordJudge({ book, horizon: horizon ?? null, reading }).judge(JSON.stringify(question));
+    new RecordJudge({ book, horizon: horizon ?? null, reading, losses: [] }).judge(JSON.stringify(question));
   const asked = (source: Source, value: Buffer | null) => ({
     source,
     timestampMs: NOW,

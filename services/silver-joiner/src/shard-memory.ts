@@ -7,7 +7,7 @@ interface Kept<T> {
 }
 
 /**
- * What this process remembers of silver, by shard. It holds as long as nobody else has written to the shard: every commit raises
+ * What this process remembers of silver, by shard. It holds as long as nobody else has written to the shard: whoever does raises
  * the shard's state_version, so under the shard's lock one comparison tells. A batch that failed leaves nothing to be trusted,
  * and neither does a lost connection: the server that answers next may have been restored from a backup, where versions come again.
  */
@@ -44,11 +44,11 @@ export class ShardMemory<T> {
     for (const { memory } of this.#shards.values()) yield memory;
   }
 
-  /** The batch is committed: every locked shard has the next version. */
-  confirm(): void {
+  /** The batch is committed: the shards that it has `raised` have the next version, the others that were locked the one they had. */
+  confirm(raised: ReadonlySet<number>): void {
     for (const { shard, stateVersion } of this.#locked) {
       const known = this.#shards.get(shard);
-      if (known !== undefined) known.version = stateVersion + 1;
+      if (known !== undefined) known.version = raised.has(shard) ? stateVersion + 1 : stateVersion;
     }
     this.#locked = [];
   }

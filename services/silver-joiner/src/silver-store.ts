@@ -1,10 +1,20 @@
-import { addOutcomes, advance, lockShards, type Outcomes, type SinkTx } from '@leakage/postgres';
+import type { PartitionChunk } from '@leakage/kafka';
+import {
+  addOutcomes,
+  advance,
+  lockShards,
+  type MendedRange,
+  mendLosses,
+  type Outcomes,
+  type SinkTx,
+} from '@leakage/postgres';
 import type { Source } from '@leakage/schemas';
 import { type Decided, decide, type SilverReader } from './decide.ts';
 import type { LookedUp, Settled } from './domain/quality.ts';
 import type { Reduced } from './domain/reduce.ts';
 import type { RuleBook } from './domain/rules.ts';
 import type { Call, JourneyEvent, Profile } from './domain/types.ts';
+import type { Writes } from './domain/writes.ts';
 import { FactCopies } from './fact-copies.ts';
 import { type Merged, type MergeStatements, mergeSource, mergeStatements } from './merge.ts';
 import type { Lane, PreparedBatch } from './prepare.ts';
@@ -13,6 +23,7 @@ import { type ReaderStatements, readerStatements, silverReader } from './silver-
 import {
   mergeChanged,
   numberChanges,
+  raisedShards,
   removeFacts,
   updateShards,
   type WriterStatements,
@@ -80,6 +91,8 @@ export class SilverStore {
   readonly #copies: FactCopies;
   readonly #profiles: ProfileCache;
   readonly #timelines: TimelineCache;
+  /** The shards whose version the last `apply` has raised. */
+  #raised: ReadonlySet<number> = new Set();
 
   constructor(options: SilverStoreOptions) {
     const { schema } = options;
@@ -110,7 +123,7 @@ export class SilverStore {
     await advance(
       tx,
       pipeline,
-      batch.lanes.map(({ chunk }) => chunk),
+      batch.lanes.filter(({ lost }) => lost === null).map(({ chunk }) => chunk),
     );
     time.end('lock');
 
@@ -138,11 +151,14 @@ export class SilverStore {
     this.#timelines.written(writes);
     time.end('write');
 
-    // 5. Locks released by COMMIT must show a new version, and every record its outcome (laws 1 and 3).
-    await updateShards(tx, generation, { changeSeq, watermarks: batch.shards });
+    // 5. Locks released by COMMIT must show a new version where something is new, and every record its outcome (laws 1 and 3).
+    const written = writtenShards(merged, writes, book.shardOf);
+    this.#raised = raisedShards(locked, { written, watermarks: batch.shards });
+    await updateShards(tx, generation, { raised: this.#raised, changeSeq, watermarks: batch.shards });
     if (trim && shards.length > 0) await tx.query(this.#write.trim, [generation, shards, TRIM_CHANGES]);
     const outcomes = countOutcomes(batch, merged);
-    await addOutcomes(tx, pipeline, outcomes);
+    await addOutcomes(tx, pipeline, ofPartitions(batch.lanes, outcomes));
+    await mendLosses(tx, `silver_${generation}`, mendedRanges(batch.lanes, outcomes));
     time.end('settle');
     const settled = settle(batch, { outcomes, merged, lookedUp });
     return { outcomes, changes: writes.changes.length, settled, stepsMs: time.stepsMs };
@@ -150,8 +166,8 @@ export class SilverStore {
 
   /** The batch of the last `apply` is committed. */
   committed(): void {
-    this.#profiles.confirm();
-    this.#timelines.confirm();
+    this.#profiles.confirm(this.#raised);
+    this.#timelines.confirm(this.#raised);
   }
 
   #reader(tx: SinkTx): SilverReader {
@@ -194,6 +210,51 @@ function stepTimer(): { end(step: Step): void; readonly stepsMs: ReadonlyMap<Ste
       began = now;
     },
   };
+}
+
+/** The shards in which a batch has changed a row that readers see or processes remember. */
+function writtenShards(
+  { journeys, calls, profiles }: MergedBatch,
+  { changes }: Writes,
+  shardOf: RuleBook['shardOf'],
+): Set<number> {
+  const written = new Set(changes.map(({ shard }) => shard));
+  for (const { before, after } of [...journeys.changes, ...calls.changes, ...profiles.changes]) {
+    if (before !== null) written.add(shardOf(before.member_id));
+    if (after !== null) written.add(shardOf(after.member_id));
+  }
+  return written;
+}
+
+/** One row per partition: what had been given up for lost is counted with the rest of its chunk. */
+function ofPartitions(lanes: readonly Lane[], outcomes: readonly Outcomes[]): readonly Outcomes[] {
+  if (lanes.every(({ lost }) => lost === null)) return outcomes;
+  const sums = new Map<PartitionChunk, Outcomes>();
+  for (const [i, { chunk }] of lanes.entries()) {
+    const one = outcomes[i];
+    const sum = sums.get(chunk);
+    if (one === undefined) continue;
+    sums.set(chunk, sum === undefined ? one : addUp(sum, one));
+  }
+  return [...sums.values()];
+}
+
+function addUp(a: Outcomes, b: Outcomes): Outcomes {
+  return {
+    ...a,
+    accepted: a.accepted + b.accepted,
+    superseded: a.superseded + b.superseded,
+    duplicates: a.duplicates + b.duplicates,
+    conflicts: a.conflicts + b.conflicts,
+    quarantined: a.quarantined + b.quarantined,
+  };
+}
+
+function mendedRanges(lanes: readonly Lane[], outcomes: readonly Outcomes[]): MendedRange[] {
+  return lanes.flatMap(({ lost }, i) => {
+    const counts = outcomes[i];
+    return lost === null || counts === undefined ? [] : [{ ...counts, ...lost }];
+  });
 }
 
 /** One outcome per record: those settled while preparing, and the merge's for each winner, at its partition. */

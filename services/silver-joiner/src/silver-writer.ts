@@ -117,6 +117,23 @@ export async function writeConflicts(
   ]);
 }
 
+/**
+ * The shards whose version a batch raises: those in which it wrote, and those whose watermark it brings forward. Whoever
+ * remembers another one, or shows it, need not look again: a replay that changes nothing disturbs nobody.
+ */
+export function raisedShards(
+  locked: readonly ShardRow[],
+  o: { readonly written: ReadonlySet<number>; readonly watermarks: ReadonlyMap<number, Watermarks> },
+): Set<number> {
+  const later = (mark: number | null | undefined, stored: number | null): boolean =>
+    mark !== null && mark !== undefined && (stored === null || mark > stored);
+  const raised = locked.filter(({ shard, wmDigital, wmCalls }) => {
+    const marks = o.watermarks.get(shard);
+    return o.written.has(shard) || later(marks?.digital, wmDigital) || later(marks?.calls, wmCalls);
+  });
+  return new Set(raised.map(({ shard }) => shard));
+}
+
 const UPDATE_SHARDS = `
 update ops.shard s
    set state_version = s.state_version + 1,
@@ -131,9 +148,13 @@ update ops.shard s
 export async function updateShards(
   tx: Queryable,
   generation: number,
-  o: { readonly changeSeq: ReadonlyMap<number, number>; readonly watermarks: ReadonlyMap<number, Watermarks> },
+  o: {
+    readonly raised: ReadonlySet<number>;
+    readonly changeSeq: ReadonlyMap<number, number>;
+    readonly watermarks: ReadonlyMap<number, Watermarks>;
+  },
 ): Promise<void> {
-  const shards = [...o.changeSeq.keys()];
+  const shards = [...o.raised];
   if (shards.length === 0) return;
   await tx.query(UPDATE_SHARDS, [
     generation,

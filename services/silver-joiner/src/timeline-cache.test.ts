@@ -138,7 +138,7 @@ test('when there are too many, the older half goes, of every shard, and is read 
   const other = event('e7', 70, { member_id: 'a2' });
   cache.merged({ journeys: added(event('e1', 10), event('e2', 20), event('e3', 30), event('e4', 40)), calls: [] });
   cache.merged({ journeys: added(event('e5', 50), other), calls: added(call('c1', 10)) });
-  cache.confirm();
+  cache.confirm(new Set([1, 2]));
   cache.begin(connection, [lockedShard(1, 1), lockedShard(2, 1)]);
   expect(await events(range(30, 99))).toEqual(['e3', 'e4', 'e5']);
   expect(await calls(always)).toEqual(['c1']);

@@ -139,8 +139,8 @@ export class TimelineCache {
     return await this.#answer(ranges, (timelines) => timelines.calls, read);
   }
 
-  confirm(): void {
-    this.#memory.confirm();
+  confirm(raised: ReadonlySet<number>): void {
+    this.#memory.confirm(raised);
     this.#shrink((timelines) => timelines.events, this.#max.events);
     this.#shrink((timelines) => timelines.calls, this.#max.calls);
   }

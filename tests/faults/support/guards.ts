@@ -49,7 +49,7 @@ const bothConsumers = (...edits: readonly CodeEdit[]): Edits => ({ 'bronze-sink'
 const withoutCompare = advanceWith('and p.next_offset = m.expected and m.next_offset >= m.expected', '');
 const withoutConservation = 'drop trigger position_conserves on ops.position';
 
-const withoutLowWatermark: CodeEdit = { file: positions, right: 'return nextOffset < low ?', wrong: 'return false ?' };
+const withoutLowWatermark: CodeEdit = { file: positions, right: 'return nextOffset < end ?', wrong: 'return false ?' };
 const withoutFetchedOffset: CodeEdit = {
   file: intake,
   right: `return delivery.fetchedOffset === reading.fetchAt ? 'admitted' : 'misplaced';`,

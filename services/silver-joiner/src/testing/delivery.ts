@@ -24,6 +24,7 @@ export function prepareOptions(rules: Rules = DEFAULT_RULES): PrepareOptions {
   return {
     book: openRuleBook(rules, shardOf),
     horizon: null,
+    losses: [],
     sourceOf: (topic) => sourceOfTopic(PREFIX, topic),
     reading: contractReading,
   };
