@@ -1,6 +1,6 @@
 // A run over some days says of these days what a run over everything says, and of others nothing.
 
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { randomOf } from '../../../tests/support/random.ts';
 import { runOracle } from './index.ts';
 import { createWorld, type Delivered, defaultRules, options, type World } from './testing/world.ts';
@@ -175,5 +175,182 @@ describe.each(ruleSets)('a random world under %s', (_says, changed) => {
         expect(comparedRows(report.checks)).toEqual(await storedRows(query, days, rules.timeZone));
       }
     });
+  });
+});
+
+describe('a difference', () => {
+  beforeAll(async () => {
+    await world.reset();
+    await world.deliver(randomWorld(7, 600));
+    await world.adopt();
+  });
+
+  interface Planted {
+    check: string;
+    table: string;
+    /** The local date of a row. */
+    date: string;
+    /** `?` stands for the condition that selects one row. */
+    change: string;
+  }
+  const plants: readonly Planted[] = (
+    [
+      ['silver: journey events', `update ! set error_message = 'planted' where ?`],
+      ['silver: journey events', 'delete from ! where ?'],
+      ['silver: calls', `update ! set resolution_status = 'planted' where ?`],
+      ['silver: calls', 'delete from ! where ?'],
+      ['silver: digital_call_leakage facts', 'update ! set is_repeat_call = not is_repeat_call where ?'],
+      ['silver: digital_call_leakage facts', `update ! set local_hour = 23 - local_hour where ?`],
+      ['silver: digital_call_leakage facts', 'delete from ! where ?'],
+      ['silver: journey outcomes', `update ! set device_type = 'planted' where ?`],
+      ['silver: journey outcomes', `update ! set first_decisive_at = first_decisive_at - interval '3 days' where ?`],
+      ['silver: journey outcomes', 'delete from ! where ?'],
+      ['gold: call_cube', 'update ! set time_to_call_sum_ms = time_to_call_sum_ms + 1 where ?'],
+      ['gold: call_cube', 'delete from ! where ?'],
+      ['gold: journey_cube', 'update ! set journeys = journeys + 1 where ?'],
+    ] as const
+  ).map(([check, change]) => {
+    const { table, date } = tables[check] ?? { table: '', date: '' };
+    return { check, table, date: date.replace('$3', `'America/New_York'`), change: change.replace('!', table) };
+  });
+
+  test.each(plants)('in $check: $change: is found by runs over its day and by no other', async (planted) => {
+    await world.snapshot(async (query) => {
+      const { rows } = await query(
+        `select ctid::text as place, d::text as date, (d + 1)::text as next, (d - 1)::text as before
+           from (select ctid, ${planted.date} as d from ${planted.table}) r
+          where d between '${dateOf(2)}' and '${dateOf(12)}' order by md5(ctid::text) limit 1`,
+      );
+      const { place, date, next, before } = rows[0] as Record<'place' | 'date' | 'next' | 'before', string>;
+      await query(planted.change.replace('?', `ctid = '${place}'`));
+      const found = async (days: DayRange) =>
+        differing(await verifyDays(query, days))
+          .map(({ name }) => name)
+          // Sums of what is stored have no day.
+          .filter((name) => name !== 'gold: parts and wholes (R2)');
+      expect(await found({ from: date, to: date })).toContain(planted.check);
+      expect(await found({ from: before, to: null })).toContain(planted.check);
+      expect(await found({ from: next, to: null })).toEqual([]);
+      expect(await found({ from: null, to: before })).toEqual([]);
+    });
+  });
+
+  test('in the conflicts is found by runs over the day of the event or call and by no other', async () => {
+    await world.snapshot(async (query) => {
+      const { rows } = await query(
+        `select k.identity, d::text as date, (d + 1)::text as next
+           from silver_1.conflict_record k
+           join (select call_id as id, call_timestamp as at from silver_1.call
+                 union all select event_id, "timestamp" from silver_1.journey_event) r on r.id = k.identity
+          cross join lateral (select (at at time zone 'America/New_York')::date) as x (d)
+          where d between '${dateOf(2)}' and '${dateOf(12)}' order by identity limit 1`,
+      );
+      const { identity, date, next } = rows[0] as Record<'identity' | 'date' | 'next', string>;
+      await query('delete from silver_1.conflict_record where identity = $1', [identity]);
+      expect(differing(await verifyDays(query, { from: date, to: date }))).toMatchObject([
+        { name: 'silver: conflicts' },
+      ]);
+      expect(differing(await verifyDays(query, { from: next, to: null }))).toEqual([]);
+    });
+  });
+});
+
+describe('a journey that began long before the days', () => {
+  const event = (n: number, action: string): Delivered => ({
+    source: 'journeys',
+    event: {
+      event_id: `long ${n}`,
+      member_id: 'M',
+      session_id: 'S',
+      timestamp: `${dateOf(n)}T15:00:00Z`,
+      journey_type: 'billing',
+      action,
+    },
+  });
+  const call = (n: number): Delivered => ({
+    source: 'calls',
+    event: {
+      call_id: `call ${n}`,
+      member_id: 'M',
+      call_timestamp: `${dateOf(n)}T15:10:00Z`,
+      call_reason: 'billing_question',
+    },
+  });
+
+  beforeAll(async () => {
+    await world.reset();
+    await world.deliver([event(1, 'error'), call(1), event(5, 'abandon'), call(5)]);
+    await world.adopt();
+  });
+
+  const only = { from: dateOf(5), to: dateOf(5) };
+
+  test('is compared but for how often it was called about, and that is said', async () => {
+    await world.snapshot(async (query) => {
+      const report = await verifyDays(query, only);
+      expect(differing(report)).toEqual([]);
+      expect(report.notChecked.filter(({ rows }) => rows !== null)).toEqual([
+        {
+          name: 'silver: journey outcomes: leaked, leakage_calls',
+          rows: 1,
+          reason: expect.stringMatching(/began before/),
+        },
+        {
+          name: 'silver: digital_call_leakage facts: is_primary',
+          rows: 1,
+          reason: expect.stringMatching(/began before/),
+        },
+      ]);
+      await query('update silver_1.journey_outcome set leakage_calls = 7');
+      await query(`update silver_1.call_fact set is_primary = true where call_id = 'call 5'`);
+      await query('update gold_1.journey_cube set leakage_calls = 7');
+      await query('update gold_1.call_cube set primary_calls = 1');
+      expect(differing(await verifyDays(query, only))).toEqual([]);
+      const whole = await verifyDays(query, { from: dateOf(0), to: dateOf(9) });
+      expect(differing(whole).map(({ name }) => name)).toEqual([
+        'silver: digital_call_leakage facts',
+        'silver: journey outcomes',
+        'gold: call_cube',
+        'gold: journey_cube',
+      ]);
+      expect(whole.notChecked.filter(({ rows }) => rows !== null)).toEqual([]);
+    });
+  });
+
+  test.each([
+    ['its first event', `update silver_1.journey_outcome set first_decisive_at = '${dateOf(5)} 15:00+00'`],
+    ['its outcome', `update silver_1.journey_outcome set outcome = 'failed_error'`],
+  ])('%s is compared all the same', async (_says, change) => {
+    await world.snapshot(async (query) => {
+      await query(change);
+      expect(differing(await verifyDays(query, only))).toMatchObject([{ name: 'silver: journey outcomes' }]);
+    });
+  });
+
+  test('counts on the day of its last event, which a run over an earlier day knows of', async () => {
+    await world.snapshot(async (query) => {
+      const report = await verifyDays(query, { from: dateOf(1), to: dateOf(1) });
+      expect(differing(report)).toEqual([]);
+      expect(report.checks.find(({ name }) => name === 'silver: journey outcomes')).toMatchObject({ compared: 0 });
+    });
+  });
+});
+
+test('what a run over days leaves out is listed: every check of a full run is in one of both', async () => {
+  await world.reset();
+  await world.snapshot(async (query) => {
+    const report = await verifyDays(query, { from: dateOf(3), to: dateOf(4) });
+    const full = (await world.verify()).checks.map(({ name }) => name);
+    const said = [...report.checks, ...report.notChecked].map(({ name }) => name);
+    expect(full.filter((name) => !said.includes(name))).toEqual([]);
+    expect(full.filter((name) => !report.checks.some((check) => check.name === name))).toEqual([
+      'bronze: every offset below the position is there, once',
+      'conservation: every record had one outcome',
+      'quarantine: the records and the named reasons',
+      'watermarks',
+      'gold: error_message_cube',
+      'gold: daily_leakage_summary',
+    ]);
+    expect(report.warnings).toEqual([]);
   });
 });
