@@ -16,6 +16,7 @@ import {
 import type { Counts, Status, Timings, TopicStatus } from './status/types.ts';
 import { quickChecks } from './status/validation.ts';
 import { warningsOf } from './status/warnings.ts';
+import { readVerifications } from './verify/verification-store.ts';
 
 export interface StatusOptions {
   pool: Pool;
@@ -92,6 +93,7 @@ async function describe(db: Connection, o: Situation): Promise<Status> {
     conservation: { partitions: marks.positions.length, broken: brokenPartitions(marks.positions) },
     quarantine: hasSilver ? await topReasons(db, o.schemas.silver) : [],
     validation: hasSilver ? await quickChecks(db, o.schemas, hasGold && marks.goldBehind === 0) : [],
+    verification: await readVerifications(db, o.id),
     summary: hasGold ? await businessRows(db, o.schemas.gold) : [],
   };
   return { ...found, warnings: [...(o.trouble === null ? [] : [o.trouble]), ...warningsOf(found)] };

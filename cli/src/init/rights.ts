@@ -102,7 +102,7 @@ export function wantedRights(catalog: Catalog): Right[] {
   may('gold', 'SELECT INSERT UPDATE', 'table', ['ops.parameter']);
 
   may('api', 'USAGE', 'schema', ['app', catalog.gold]);
-  may('api', 'SELECT', 'table', ['app.migrations', 'ops.position']);
+  may('api', 'SELECT', 'table', ['app.migrations', 'ops.position', 'ops.verification']);
   may('api', 'INSERT', 'table', ['app.audit'], audited);
   may('reader', 'USAGE', 'schema', [catalog.gold]);
   may(

@@ -1,3 +1,5 @@
+import type { Verifications } from '../verify/verification-store.ts';
+
 /** Everything that `leakage status` says, as one JSON document. Instants are ISO 8601; no member ids. */
 export interface Status {
   at: string;
@@ -13,6 +15,8 @@ export interface Status {
   conservation: { partitions: number; broken: BrokenPartition[] };
   quarantine: { reason: string; records: number }[];
   validation: Validation[];
+  /** What the independent recomputation has said last of this generation. */
+  verification: Verifications;
   /** Per journey, over the days of daily_leakage_summary. */
   summary: BusinessRow[];
   warnings: string[];

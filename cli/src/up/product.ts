@@ -12,9 +12,19 @@ import { connectionChecks } from '../doctor/connections.ts';
 import type { Interruption } from './interruption.ts';
 import { isCaughtUp, type Progress, readProgress } from './progress.ts';
 import { progressLine, type Screen } from './screen.ts';
-import { historySent, type RunningService, startGenerator, startPipeline, waitUntilReady } from './services.ts';
-import { kafkaEnvironment, passedOnSettings, type UpSettings } from './settings.ts';
+import {
+  historySent,
+  type RunningService,
+  type StartServicesOptions,
+  startGenerator,
+  startPipeline,
+  startVerifier,
+  waitUntilReady,
+} from './services.ts';
+import { kafkaEnvironment, passedOnSettings, type UpSettings, verifyEveryMs } from './settings.ts';
 import { summary } from './summary.ts';
+import type { SupervisedService } from './supervisor.ts';
+import { differenceTeller } from './verdicts.ts';
 
 export interface ProductOptions {
   readonly stack: LocalStack;
@@ -34,9 +44,9 @@ interface Product extends ProductOptions {
   readonly envFile: string;
   readonly apiUrl: string;
   /** Stops it at the end. */
-  readonly own: (running: RunningService) => void;
+  readonly own: (service: SupervisedService) => void;
   /** And ends everything when it is beyond help. */
-  readonly supervise: (running: RunningService) => void;
+  readonly supervise: (service: SupervisedService) => void;
 }
 
 const readyWithinMs = 120_000;
@@ -59,9 +69,9 @@ export async function runProduct(o: ProductOptions): Promise<string | null> {
   void stack.broken.then(end);
 
   const log = quietLogger('up');
-  const running: RunningService[] = [];
+  const running: SupervisedService[] = [];
   interruption.onInsist(() => {
-    for (const { service } of running) service.kill();
+    for (const service of running) service.kill();
   });
   const pool = createPool({ url: stack.databaseUrl, applicationName: 'leakage-up', max: 2, log });
   const envFile = join(stack.folder.path, 'env');
@@ -76,7 +86,7 @@ export async function runProduct(o: ProductOptions): Promise<string | null> {
       own: (one) => running.push(one),
       supervise: (one) => {
         running.push(one);
-        void one.service.broken.then(end);
+        void one.broken.then(end);
       },
     };
     await untilOver(over.signal, run(product));
@@ -84,7 +94,7 @@ export async function runProduct(o: ProductOptions): Promise<string | null> {
     over.abort();
     screen.renew('');
     screen.say('Stopping ...');
-    await Promise.all(running.map(({ service }) => service.stop()));
+    await Promise.all(running.map((service) => service.stop()));
     await pool.stop();
     rmSync(envFile, { force: true });
     await stack.stop();
@@ -149,8 +159,7 @@ async function chooseApiUrl({ apiHost, apiPort }: UpSettings, screen: Screen): P
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** Starts them, waits until they are ready, and only then lets events come. */
-async function startServices(p: Product): Promise<RunningService | undefined> {
+function serviceOptions(p: Product): StartServicesOptions {
   const env = {
     ...process.env,
     ...kafkaEnvironment(p.settings, p.stack.brokers),
@@ -158,9 +167,14 @@ async function startServices(p: Product): Promise<RunningService | undefined> {
     LEAKAGE_DATA_DIR: p.stack.folder.path,
     API_PORT: new URL(p.apiUrl).port,
   };
-  const o = { folder: p.stack.folder, env, say: p.screen.say };
+  return { folder: p.stack.folder, env, say: p.screen.say };
+}
+
+/** Starts them, waits until they are ready, and only then lets events come. */
+async function startServices(p: Product): Promise<RunningService | undefined> {
+  const o = serviceOptions(p);
   const pipeline = await startPipeline(o);
-  pipeline.forEach(p.supervise);
+  for (const { service } of pipeline) p.supervise(service);
   p.screen.say(`Starting ${pipeline.map(({ service }) => service.name).join(', ')}`);
   const late = await waitUntilReady(pipeline, { withinMs: readyWithinMs, signal: p.over });
   if (p.over.aborted) return undefined;
@@ -173,14 +187,24 @@ async function startServices(p: Product): Promise<RunningService | undefined> {
 }
 
 /** Without it there is no new event, and everything else goes on. */
-function superviseGenerator(p: Product, generator: RunningService): void {
-  p.own(generator);
-  void generator.service.broken.then((why) => p.screen.say(`No synthetic events any more: ${why}`));
+function superviseGenerator(p: Product, { service }: RunningService): void {
+  p.own(service);
+  void service.broken.then((why) => p.screen.say(`No synthetic events any more: ${why}`));
+}
+
+/** Nobody waits for it either. It begins when the history is through: before that it would only be in the way. */
+function superviseVerifier(p: Product): void {
+  const everyMs = verifyEveryMs(p.settings);
+  if (everyMs === null) return;
+  const verifier = startVerifier(serviceOptions(p), everyMs);
+  p.own(verifier);
+  void verifier.broken.then((why) => p.screen.say(`Nothing is verified any more: ${why}`));
 }
 
 /** Shows progress until the end, and once, when the history is through (or everything is ready), the summary. */
 async function watch(p: Product, generator: RunningService | undefined): Promise<void> {
   let before: { progress: Progress; at: number } | null = null;
+  const tellDifferences = differenceTeller(p.pool, p.screen.say);
   for (let told = false; !p.over.aborted; await sleep(lookEveryMs)) {
     try {
       const progress = await readProgress({ ...p, goldSchema: p.settings.goldSchema });
@@ -193,7 +217,9 @@ async function watch(p: Product, generator: RunningService | undefined): Promise
       if (!told && history === 1 && isCaughtUp(progress)) {
         told = true;
         for (const line of await summary({ ...p, progress })) p.screen.say(line);
+        superviseVerifier(p);
       }
+      await tellDifferences();
     } catch (error) {
       p.screen.renew(`progress cannot be read: ${error instanceof Error ? error.message : String(error)}`);
     }
