@@ -25,6 +25,7 @@ import {
 import type { Counts, Status, Timings, TopicStatus } from './status/types.ts';
 import { quickChecks } from './status/validation.ts';
 import { warningsOf } from './status/warnings.ts';
+import { readVerifications } from './verify/verification-store.ts';
 
 export interface StatusOptions {
   pool: Pool;
@@ -102,6 +103,7 @@ async function describe(db: Connection, o: Situation): Promise<Status> {
     quarantine: hasSilver ? await topReasons(db, o.schemas.silver) : [],
     resolved: hasSilver ? await resolvedRecords(db, o.schemas.silver) : 0,
     validation: hasSilver ? await quickChecks(db, o.schemas, hasGold && marks.goldBehind === 0) : [],
+    verification: await readVerifications(db, o.id),
     summary: hasGold ? await businessRows(db, o.schemas.gold) : [],
   };
   return { ...found, warnings: [...(o.trouble === null ? [] : [o.trouble]), ...warningsOf(found)] };

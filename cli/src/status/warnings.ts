@@ -40,6 +40,10 @@ function dataWarnings(s: Omit<Status, 'warnings'>): string[] {
   const found: string[] = [];
   if (s.conservation.broken.length > 0) found.push('Some partitions do not add up: npx leakage verify shows where.');
   for (const check of s.validation) if (!check.ok) found.push(`${check.name}: ${check.detail}.`);
+  const { newest, newestFull } = s.verification;
+  if (newest?.ok === false || newestFull?.ok === false) {
+    found.push('The newest verification found differences: npx leakage verify shows the rows.');
+  }
   const { quarantined, conflicts, records } = s.outcomes;
   const open = quarantined - s.resolved;
   if (records > 0 && open / records > quarantinedShare) {

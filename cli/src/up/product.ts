@@ -18,13 +18,17 @@ import { progressLine, type Screen } from './screen.ts';
 import {
   historySent,
   type RunningService,
+  type StartServicesOptions,
   startGeneration,
   startGenerator,
   startPipeline,
+  startVerifier,
   waitUntilReady,
 } from './services.ts';
-import { kafkaEnvironment, passedOnSettings, type UpSettings } from './settings.ts';
+import { kafkaEnvironment, passedOnSettings, type UpSettings, verifyEveryMs } from './settings.ts';
 import { summary } from './summary.ts';
+import type { SupervisedService } from './supervisor.ts';
+import { differenceTeller } from './verdicts.ts';
 
 export interface ProductOptions {
   readonly stack: LocalStack;
@@ -44,9 +48,9 @@ interface Product extends ProductOptions {
   readonly envFile: string;
   readonly apiUrl: string;
   /** Stops it at the end. */
-  readonly own: (running: RunningService) => void;
+  readonly own: (service: SupervisedService) => void;
   /** And ends everything when it is beyond help. */
-  readonly supervise: (running: RunningService) => void;
+  readonly supervise: (service: SupervisedService) => void;
   /** The same for the processes of generations; what is beyond help of the active one ends everything. */
   readonly runGenerations: (start: (generation: WorkedOn) => Promise<RunningService[]>) => Promise<RunningService[]>;
 }
@@ -71,10 +75,10 @@ export async function runProduct(o: ProductOptions): Promise<string | null> {
   void stack.broken.then(end);
 
   const log = quietLogger('up');
-  const running: RunningService[] = [];
+  const running: SupervisedService[] = [];
   let generations: GenerationRunner | null = null;
   interruption.onInsist(() => {
-    for (const { service } of running) service.kill();
+    for (const service of running) service.kill();
     generations?.kill();
   });
   const pool = createPool({ url: stack.databaseUrl, applicationName: 'leakage-up', max: 3, log });
@@ -90,7 +94,7 @@ export async function runProduct(o: ProductOptions): Promise<string | null> {
       own: (one) => running.push(one),
       supervise: (one) => {
         running.push(one);
-        void one.service.broken.then(end);
+        void one.broken.then(end);
       },
       runGenerations: (start) => {
         generations = new GenerationRunner({
@@ -118,7 +122,7 @@ export async function runProduct(o: ProductOptions): Promise<string | null> {
     over.abort();
     screen.renew('');
     screen.say('Stopping ...');
-    await Promise.all([...running.map(({ service }) => service.stop()), stopped(generations)]);
+    await Promise.all([...running.map((service) => service.stop()), stopped(generations)]);
     await pool.stop();
     rmSync(envFile, { force: true });
     await stack.stop();
@@ -190,8 +194,7 @@ async function chooseApiUrl({ apiHost, apiPort }: UpSettings, screen: Screen): P
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** Starts them, waits until they are ready, and only then lets events come. */
-async function startServices(p: Product): Promise<RunningService | undefined> {
+function serviceOptions(p: Product): StartServicesOptions {
   const env = {
     ...process.env,
     ...kafkaEnvironment(p.settings, p.stack.brokers),
@@ -199,9 +202,14 @@ async function startServices(p: Product): Promise<RunningService | undefined> {
     LEAKAGE_DATA_DIR: p.stack.folder.path,
     API_PORT: new URL(p.apiUrl).port,
   };
-  const o = { folder: p.stack.folder, env, say: p.screen.say };
+  return { folder: p.stack.folder, env, say: p.screen.say };
+}
+
+/** Starts them, waits until they are ready, and only then lets events come. */
+async function startServices(p: Product): Promise<RunningService | undefined> {
+  const o = serviceOptions(p);
   const ofProduct = await startPipeline(o);
-  ofProduct.forEach(p.supervise);
+  for (const { service } of ofProduct) p.supervise(service);
   const pipeline = [...ofProduct, ...(await p.runGenerations((generation) => startGeneration(o, generation)))];
   p.screen.say(`Starting ${pipeline.map(({ service }) => service.name).join(', ')}`);
   const late = await waitUntilReady(pipeline, { withinMs: readyWithinMs, signal: p.over });
@@ -215,14 +223,24 @@ async function startServices(p: Product): Promise<RunningService | undefined> {
 }
 
 /** Without it there is no new event, and everything else goes on. */
-function superviseGenerator(p: Product, generator: RunningService): void {
-  p.own(generator);
-  void generator.service.broken.then((why) => p.screen.say(`No synthetic events any more: ${why}`));
+function superviseGenerator(p: Product, { service }: RunningService): void {
+  p.own(service);
+  void service.broken.then((why) => p.screen.say(`No synthetic events any more: ${why}`));
+}
+
+/** Nobody waits for it either. It begins when the history is through: before that it would only be in the way. */
+function superviseVerifier(p: Product): void {
+  const everyMs = verifyEveryMs(p.settings);
+  if (everyMs === null) return;
+  const verifier = startVerifier(serviceOptions(p), everyMs);
+  p.own(verifier);
+  void verifier.broken.then((why) => p.screen.say(`Nothing is verified any more: ${why}`));
 }
 
 /** Shows progress until the end, and once, when the history is through (or everything is ready), the summary. */
 async function watch(p: Product, generator: RunningService | undefined): Promise<void> {
   let before: { progress: Progress; at: number } | null = null;
+  const tellDifferences = differenceTeller(p.pool, p.screen.say);
   for (let told = false; !p.over.aborted; await sleep(lookEveryMs)) {
     try {
       const progress = await readProgress({ ...p, goldSchema: p.settings.goldSchema });
@@ -235,7 +253,9 @@ async function watch(p: Product, generator: RunningService | undefined): Promise
       if (!told && history === 1 && isCaughtUp(progress)) {
         told = true;
         for (const line of await summary({ ...p, progress })) p.screen.say(line);
+        superviseVerifier(p);
       }
+      await tellDifferences();
     } catch (error) {
       p.screen.renew(`progress cannot be read: ${error instanceof Error ? error.message : String(error)}`);
     }

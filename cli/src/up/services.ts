@@ -48,6 +48,20 @@ export async function startGenerator(o: StartServicesOptions): Promise<RunningSe
   return running;
 }
 
+const firstVerificationMs = 3 * 60_000;
+
+/** Verifies again and again, beside everything else; the first time a few minutes after the start. */
+export function startVerifier(o: StartServicesOptions, everyMs: number): SupervisedService {
+  const seconds = (ms: number) => `${Math.ceil(ms / 1000)}s`;
+  const plan = {
+    name: 'verifier',
+    script: join(projectFolder, 'cli', 'bin', 'leakage.mjs'),
+    args: ['verify', '--every', seconds(everyMs), '--first-in', seconds(Math.min(everyMs, firstVerificationMs))],
+    env: o.env,
+  };
+  return new SupervisedService(plan, { folder: o.folder, cwd: projectFolder, say: o.say });
+}
+
 async function start(
   table: readonly (readonly [string, number])[],
   o: StartServicesOptions & { readonly suffix?: string; readonly mayFinish?: boolean },
