@@ -102,9 +102,8 @@ const fixFile = (bug: Bug): string => {
   writeFileSync(file, JSON.stringify(fixes[bug]));
   return file;
 };
-const reinject = (bug: Bug): string[] => [
-  ...['reinject', '--fix', fixFile(bug), '--reason', reasons[bug], '--name', `${bug}-run`, '--json'],
-];
+const reinject = (bug: Bug): string[] =>
+  `reinject --fix ${fixFile(bug)} --reason ${reasons[bug]} --name ${bug}-run --json`.split(' ');
 
 let clean: Pipeline;
 let poisoned: Pipeline;
@@ -114,7 +113,7 @@ const count: Record<Bug, number> = { renamed: 0, schemaId: 0, object: 0 };
 beforeAll(async () => {
   clean = await startPipeline();
   const generator = startServiceProcess('generator', { ...smallWorld, OUTPUT_PATH: folder, ...clean.env });
-  expect([await generator.exited, generator.output()]).toEqual([0, expect.stringContaining('history published')]);
+  if ((await generator.exited) !== 0) throw new Error(generator.output());
   await clean.drained();
   expected = await dump(clean.pool);
   poisoned = await emptyPipeline();

@@ -1,8 +1,19 @@
 import { inTransaction, type Pool, type Queryable, sqlState } from '@leakage/postgres';
-import type { VerifyReport } from '../verify.ts';
 
 /** Who asked for a verification. */
 export type VerificationTrigger = 'command' | 'schedule' | 'promote';
+
+/** What a verification has found, as far as it is written down. */
+export interface Verified {
+  readonly generation: number;
+  /** Null: everything was compared. */
+  readonly days: { readonly from: string | null; readonly to: string | null } | null;
+  readonly waitedMs: number;
+  readonly elapsedMs: number;
+  readonly records: number;
+  readonly ok: boolean;
+  readonly checks: readonly { readonly name: string; readonly differences: number }[];
+}
 
 /** Law 10: of each generation so many are kept, the newest. */
 const keptMax = 1_000;
@@ -13,7 +24,7 @@ const keptMax = 1_000;
  */
 export async function recordVerification(
   pool: Pool,
-  report: VerifyReport,
+  report: Verified,
   trigger: VerificationTrigger,
 ): Promise<string | null> {
   try {
@@ -38,7 +49,7 @@ const reasons: Readonly<Record<string, string>> = {
     'this database has no table ops.verification yet (services of this release make it, and so does npx leakage init)',
 };
 
-async function insertVerification(db: Queryable, r: VerifyReport, trigger: VerificationTrigger): Promise<void> {
+async function insertVerification(db: Queryable, r: Verified, trigger: VerificationTrigger): Promise<void> {
   const differing = r.checks
     .filter(({ differences }) => differences > 0)
     .map(({ name, differences }) => ({ check: name, differences }));

@@ -251,7 +251,7 @@ const statusOf: Readonly<Record<DiffRefusal, number>> = {
 
 function problemOfDiff(error: unknown): ProblemError | null {
   if (error instanceof DiffError) return new ProblemError(statusOf[error.refusal], error.message);
-  switch (sqlState(error)) {
+  switch (sqlState(error) ?? '') {
     case '57014':
       return new ProblemError(
         503,
