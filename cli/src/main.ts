@@ -15,6 +15,7 @@ import * as quarantine from './commands/quarantine.ts';
 import * as rebuild from './commands/rebuild.ts';
 import * as replay from './commands/replay.ts';
 import * as rollback from './commands/rollback.ts';
+import * as runGenerations from './commands/run-generations.ts';
 import * as score from './commands/score.ts';
 import * as simulate from './commands/simulate.ts';
 import * as status from './commands/status.ts';
@@ -27,6 +28,7 @@ const commands = [
   status,
   verify,
   rebuild,
+  runGenerations,
   generations,
   diff,
   promote,

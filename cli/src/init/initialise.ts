@@ -75,7 +75,7 @@ async function generationsToPrepare(db: Queryable, asked: number | undefined): P
   const { rows } =
     there[0]?.there === true
       ? await db.query<GenerationToPrepare>(
-          `select id, state <> 'active' and id is distinct from $1 as "ownRules"
+          `select id, case when $1::int is null then state <> 'active' else id <> $1 end as "ownRules"
              from ops.generation where state <> 'dropped' order by id`,
           [asked ?? null],
         )

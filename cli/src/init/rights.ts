@@ -185,6 +185,7 @@ const ofSilver = "starts_with(pipeline, 'silver_'::text)";
 export const policies: readonly Policy[] = [
   { role: 'silver', table: 'ops.shard', command: 'UPDATE', using: 'true', check: null },
   { role: 'gold', table: 'ops.shard', command: 'UPDATE', using: 'true', check: 'false' },
+  { role: 'gold', table: 'ops.reader', command: 'ALL', using: "(reader = 'gold'::text)", check: null },
   { role: 'bronze', table: 'ops.position', command: 'ALL', using: ofBronze, check: null },
   { role: 'silver', table: 'ops.position', command: 'ALL', using: ofSilver, check: null },
   { role: 'bronze', table: 'ops.loss', command: 'ALL', using: ofBronze, check: null },

@@ -2,12 +2,16 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Interruption } from '../up/interruption.ts';
 import type { ReplayState } from './replay-store.ts';
 
 const projectFolder = join(import.meta.dirname, '..', '..', '..');
 /** What it said last is what matters. */
 const errorsKept = 5;
+/** How long what it has said may take to be heard after its end. */
+const lastWordsMs = 1_000;
 
 export interface RunEnd {
   /** Null: a signal ended it. */
@@ -38,8 +42,7 @@ export async function runReplayService(
   const hear = (text: string): void => {
     if (text !== '') said.splice(0, Math.max(0, said.push(text) - errorsKept));
   };
-  if (child.stdout !== null) createInterface(child.stdout).on('line', (line) => hear(errorOf(line)));
-  if (child.stderr !== null) createInterface(child.stderr).on('line', hear);
+  const heard = Promise.all([linesOf(child.stdout, (line) => hear(errorOf(line))), linesOf(child.stderr, hear)]);
   // A terminal sends Ctrl-C to both processes: closing the channel stops it in order either way, and is no second signal.
   const stop = (): void => {
     if (child.connected) child.disconnect();
@@ -47,9 +50,15 @@ export async function runReplayService(
   interruption.signal.addEventListener('abort', stop);
   if (interruption.signal.aborted) stop();
   interruption.onInsist(() => child.kill('SIGKILL'));
-  const [code] = (await once(child, 'close')) as [number | null];
+  // Not its 'close': a process whose channel was closed by us never gets one.
+  const [code] = (await once(child, 'exit')) as [number | null];
+  await Promise.race([heard, sleep(lastWordsMs, undefined, { ref: false })]);
   interruption.signal.removeEventListener('abort', stop);
   return { code, said };
+}
+
+async function linesOf(output: Readable | null, hear: (line: string) => void): Promise<void> {
+  if (output !== null) await once(createInterface(output).on('line', hear), 'close');
 }
 
 function errorOf(line: string): string {

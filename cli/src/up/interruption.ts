@@ -38,3 +38,11 @@ export function watchInterruption(): Interruption {
     },
   };
 }
+
+/** Resolves when the signal is aborted, or at once where it is. */
+export async function aborted(signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    if (signal.aborted) resolve();
+  });
+}

@@ -12,7 +12,7 @@ import { connectionChecks } from '../doctor/connections.ts';
 import { showPresence } from '../generations/presence.ts';
 import { GenerationRunner } from '../generations/runner.ts';
 import type { WorkedOn } from '../generations/worked-on.ts';
-import type { Interruption } from './interruption.ts';
+import { aborted, type Interruption } from './interruption.ts';
 import { isCaughtUp, type Progress, readProgress } from './progress.ts';
 import { progressLine, type Screen } from './screen.ts';
 import {
@@ -128,13 +128,6 @@ export async function runProduct(o: ProductOptions): Promise<string | null> {
     await stack.stop();
   }
   return trouble;
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    signal.addEventListener('abort', () => resolve());
-    if (signal.aborted) resolve();
-  });
 }
 
 async function stopped(runner: GenerationRunner | null): Promise<void> {

@@ -180,7 +180,7 @@ describe('as a command', () => {
     const output = { out: '', problems: '' };
     child.stdout?.on('data', (chunk: Buffer) => (output.out += chunk.toString()));
     child.stderr?.on('data', (chunk: Buffer) => (output.problems += chunk.toString()));
-    return { child, output, closed: once(child, 'close') };
+    return { child, output, closed: once(child, 'exit') };
   }
 
   const atWork = async () =>
