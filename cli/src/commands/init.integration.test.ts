@@ -320,7 +320,7 @@ describe('on an empty database', () => {
     expect(rows).toEqual([
       { name: 'bronze.make_partition', settings: bronze },
       { name: 'bronze.missing_days', settings: bronze },
-      { name: 'bronze.summarise', settings: bronze },
+      { name: 'bronze.summarise', settings: ['search_path=bronze, pg_temp'] },
     ]);
   });
 

@@ -35,7 +35,7 @@ export async function countConflicts(db: Queryable, schema: string): Promise<num
 
 /** All versions of so many identities. */
 export async function readConflicts(db: Queryable, schema: string, identities: number): Promise<ConflictRow[]> {
-  const { rows } = await db.query<ConflictRow>(
+  const { rows } = await db.query<StoredConflict>(
     `select source, identity, revision, content, kafka_topic as topic, kafka_partition as partition,
             kafka_offset as "offset"
        from ${schema}.conflicts
@@ -44,7 +44,14 @@ export async function readConflicts(db: Queryable, schema: string, identities: n
       order by source, identity, kafka_partition, kafka_offset`,
     [identities],
   );
-  return rows;
+  return rows.map((row) => ({ ...row, content: contentFields(row.source).map((field) => storedValue(row, field)) }));
+}
+
+/** Silver keeps a content by the names of its columns. */
+type StoredConflict = Omit<ConflictRow, 'content'> & { readonly content: Readonly<Record<string, string | null>> };
+
+function storedValue({ content }: StoredConflict, field: string): string | null {
+  return content[field === 'sentiment_score' ? 'sentiment_e4' : field] ?? null;
 }
 
 /** Rows of one identity after the other become conflicts; `shown`: with the people in them. */
