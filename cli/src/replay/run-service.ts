@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import type { Interruption } from '../up/interruption.ts';
 import type { ReplayState } from './replay-store.ts';
 
@@ -38,8 +39,7 @@ export async function runReplayService(
   const hear = (text: string): void => {
     if (text !== '') said.splice(0, Math.max(0, said.push(text) - errorsKept));
   };
-  if (child.stdout !== null) createInterface(child.stdout).on('line', (line) => hear(errorOf(line)));
-  if (child.stderr !== null) createInterface(child.stderr).on('line', hear);
+  const heard = Promise.all([linesOf(child.stdout, (line) => hear(errorOf(line))), linesOf(child.stderr, hear)]);
   // A terminal sends Ctrl-C to both processes: closing the channel stops it in order either way, and is no second signal.
   const stop = (): void => {
     if (child.connected) child.disconnect();
@@ -47,9 +47,17 @@ export async function runReplayService(
   interruption.signal.addEventListener('abort', stop);
   if (interruption.signal.aborted) stop();
   interruption.onInsist(() => child.kill('SIGKILL'));
-  const [code] = (await once(child, 'close')) as [number | null];
+  // Not its 'close', which never comes when the channel was closed from this side.
+  const [code] = (await once(child, 'exit')) as [number | null];
+  await heard;
   interruption.signal.removeEventListener('abort', stop);
   return { code, said };
+}
+
+/** Until the stream ends. */
+async function linesOf(stream: Readable | null, hear: (line: string) => void): Promise<void> {
+  if (stream === null) return;
+  for await (const line of createInterface(stream)) hear(line);
 }
 
 function errorOf(line: string): string {
