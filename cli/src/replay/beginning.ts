@@ -28,7 +28,7 @@ export function readBeginning(text: string, localTime: LocalTime): Beginning {
   if (text.includes('@')) return { kind: 'offsets', offsets: text.split(',').map(placed) };
   return {
     kind: 'offsets',
-    offsets: Object.entries(offsetsFile(text)).map(([place, offset]) => placed(`${place}@${offset}`)),
+    offsets: Object.entries(offsetsFile(text)).map(([place, offset]) => placed(`${place}@${String(offset)}`)),
   };
 }
 
