@@ -1,13 +1,18 @@
 // The product with a login for each service that may do what that service does and nothing else; the owner is away.
 
-import { contracts, type Source, topicName } from '@leakage/schemas';
-import { call, freePort, journey, profile } from '@leakage/testing';
+import { createKafkaClient, topicOffsets } from '@leakage/kafka';
+import { createLogger } from '@leakage/runtime';
+import { contracts, SOURCES, type Source, topicName } from '@leakage/schemas';
+import { call, freePort, journey, profile, type ServiceProcess, startServiceProcess } from '@leakage/testing';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { RoleName } from '../cli/src/init/role-table.ts';
+import { beginReplay } from '../cli/src/replay/begin.ts';
+import { endReplay } from '../cli/src/replay/replay-store.ts';
 import { type Installation, newInstallation } from '../cli/src/testing/installation.ts';
 import { verifyPipeline } from '../cli/src/verify.ts';
 import { type Pipeline, pipelineOn } from './support/pipeline.ts';
 
+const log = createLogger({ service: 'tests', level: 'error' });
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 180_000 });
 
 const minute = 60_000;
@@ -54,6 +59,10 @@ const loginOf: Readonly<Record<string, RoleName>> = {
 };
 const services = ['bronze-sink', 'silver-joiner', 'gold-aggregator'] as const;
 
+/** The settings of a service under its own login. */
+const own = (name: string) => ({ env: { DATABASE_URL: it.urlOf(loginOf[name] ?? 'reader') } });
+const live: ServiceProcess[] = [];
+
 test('services that the owner began go on while init runs, and under their own logins afterwards; everything is equal', async () => {
   // 1. As on one machine: the owner does everything.
   const owned = await Promise.all(services.map((name) => pipeline.start(name)));
@@ -68,8 +77,7 @@ test('services that the owner began go on while init runs, and under their own l
   for (const one of owned) expect(await one.stop()).toBe(0);
 
   // 3. Each with its own login. Nobody else is connected but this test, which reads.
-  const own = (name: string) => ({ env: { DATABASE_URL: it.urlOf(loginOf[name] ?? 'reader') } });
-  await Promise.all(services.map((name) => pipeline.start(name, own(name))));
+  live.push(...(await Promise.all(services.map((name) => pipeline.start(name, own(name))))));
   await pipeline.feed(stories(60, 140));
   const { rows } = await pipeline.pool.query<{ login: string }>(
     `select distinct usename::text as login from pg_stat_activity
@@ -88,6 +96,56 @@ test('services that the owner began go on while init runs, and under their own l
   expect(report.checks.filter((check) => check.differences > 0)).toEqual([]);
   expect(report.ok).toBe(true);
 });
+
+test('replays under their own logins: bronze gets back what was deleted, and silver finds what was given up', async () => {
+  const ends = await positions();
+  await Promise.all(live.splice(0).map((service) => service.stop()));
+  await pipeline.publisher.publish(stories(150, 160));
+  const kafka = createKafkaClient({ brokers: [...pipeline.brokers], clientId: 'tests', log });
+  const topics = SOURCES.map((source) => topicName(pipeline.prefix, source));
+  for (const { topic, partition, high } of await topicOffsets(kafka, topics)) {
+    for (const name of ['bronze', 'silver_1']) {
+      const at = ends.get(`${topic}/${partition}`) ?? 0;
+      if (high > at)
+        await pipeline.pool.query('select ops.accept_loss($1, $2, $3, $4, $5)', [name, topic, partition, at, high]);
+    }
+  }
+  live.push(...(await Promise.all(services.map((name) => pipeline.start(name, own(name))))));
+  await pipeline.feed(stories(160, 162));
+  await pipeline.pool.query('delete from bronze.call_logs_raw where kafka_offset % 5 = 0');
+
+  for (const [name, generation] of [
+    ['bronze-sink', null],
+    ['silver-joiner', 1],
+  ] as const) {
+    const id = await beginReplay({
+      pool: pipeline.pool,
+      kafka,
+      topicPrefix: pipeline.prefix,
+      service: name,
+      generation,
+      beginning: { kind: 'earliest' },
+      begins: 'earliest',
+      recordsPerSecond: null,
+      note: () => undefined,
+    });
+    const replay = startServiceProcess(name, { ...pipeline.env, ...own(name).env, REPLAY: String(id) });
+    expect([await replay.exited, replay.output()]).toEqual([0, expect.not.stringContaining('"level":"warn"')]);
+    expect(await endReplay(pipeline.pool, id ?? 0, 'done')).toBe(true);
+  }
+  await pipeline.drained();
+  const report = await verifyPipeline({ databaseUrl: it.url });
+  expect(report.checks.filter((check) => check.differences > 0)).toEqual([]);
+  expect(report.warnings.filter(({ rule }) => rule === 'ops.loss')).toEqual([]);
+});
+
+/** Where live stands, by topic/partition. */
+async function positions(): Promise<Map<string, number>> {
+  const { rows } = await pipeline.pool.query<{ place: string; at: number }>(
+    `select topic || '/' || partition as place, next_offset as at from ops.position where pipeline = 'silver_1'`,
+  );
+  return new Map(rows.map(({ place, at }) => [place, at]));
+}
 
 test('the api serves figures, a member and the pipeline, and its own login cannot read who looked', async () => {
   const port = await freePort();

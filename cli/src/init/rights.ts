@@ -92,9 +92,8 @@ export function wantedRights(catalog: Catalog): Right[] {
     may(role, 'UPDATE', 'table', ['ops.position'], [...moved, ...counted]);
     may(role, 'EXECUTE', 'function', functionsOf('ops', ['advance']));
     // Replays: what they are to read, and what was lost and is found again.
-    may(role, 'SELECT', 'table', ['ops.replay']);
-    may(role, 'SELECT INSERT DELETE', 'table', ['ops.loss']);
-    may(role, 'EXECUTE', 'function', functionsOf('ops', ['mend_loss']));
+    may(role, 'SELECT', 'table', ['ops.replay', 'ops.loss']);
+    may(role, 'EXECUTE', 'function', functionsOf('ops', ['mend_loss', 'trim_loss']));
   }
   for (const role of ['bronze', 'silver'] as const) may(role, 'SELECT INSERT UPDATE', 'table', ['ops.writer_schema']);
   for (const role of ['silver', 'gold'] as const) {
@@ -188,6 +187,4 @@ export const policies: readonly Policy[] = [
   { role: 'gold', table: 'ops.reader', command: 'ALL', using: "(reader = 'gold'::text)", check: null },
   { role: 'bronze', table: 'ops.position', command: 'ALL', using: ofBronze, check: null },
   { role: 'silver', table: 'ops.position', command: 'ALL', using: ofSilver, check: null },
-  { role: 'bronze', table: 'ops.loss', command: 'ALL', using: ofBronze, check: null },
-  { role: 'silver', table: 'ops.loss', command: 'ALL', using: ofSilver, check: null },
 ];

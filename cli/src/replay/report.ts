@@ -57,11 +57,12 @@ export interface Pulse {
 export function progressLine({ replay, perSecond }: Pulse): string {
   const { total, offsets } = replay;
   if (total === null) return '';
+  const parts = outcomeParts(replay).join(', ');
   const left = perSecond > 0 ? `${duration((total - offsets) / perSecond)} left` : 'starting';
   const part = total === 0 ? 100 : Math.floor((offsets / total) * 100);
   const rate = perSecond > 0 ? [`${whole.format(Math.round(perSecond))}/s`] : [];
   const progress = `${part} %  ${whole.format(offsets)} of ${whole.format(total)} records`;
-  return [progress, ...rate, ...(offsets < total ? [left] : []), ...outcomeParts(replay)].join('  |  ');
+  return [progress, ...rate, ...(offsets < total ? [left] : []), ...(parts === '' ? [] : [parts])].join('  |  ');
 }
 
 export function duration(seconds: number): string {

@@ -3,15 +3,12 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Interruption } from '../up/interruption.ts';
 import type { ReplayState } from './replay-store.ts';
 
 const projectFolder = join(import.meta.dirname, '..', '..', '..');
 /** What it said last is what matters. */
 const errorsKept = 5;
-/** How long what it has said may take to be heard after its end. */
-const lastWordsMs = 1_000;
 
 export interface RunEnd {
   /** Null: a signal ended it. */
@@ -50,15 +47,17 @@ export async function runReplayService(
   interruption.signal.addEventListener('abort', stop);
   if (interruption.signal.aborted) stop();
   interruption.onInsist(() => child.kill('SIGKILL'));
-  // Not its 'close': a process whose channel was closed by us never gets one.
+  // Not its 'close', which never comes when the channel was closed from this side.
   const [code] = (await once(child, 'exit')) as [number | null];
-  await Promise.race([heard, sleep(lastWordsMs, undefined, { ref: false })]);
+  await heard;
   interruption.signal.removeEventListener('abort', stop);
   return { code, said };
 }
 
-async function linesOf(output: Readable | null, hear: (line: string) => void): Promise<void> {
-  if (output !== null) await once(createInterface(output).on('line', hear), 'close');
+/** Until the stream ends. */
+async function linesOf(stream: Readable | null, hear: (line: string) => void): Promise<void> {
+  if (stream === null) return;
+  for await (const line of createInterface(stream)) hear(line);
 }
 
 function errorOf(line: string): string {
