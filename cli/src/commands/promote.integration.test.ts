@@ -249,14 +249,16 @@ describe('who is in the way', () => {
               ?.generation;
             await reader.query('commit');
             answers.add(`${last} ${first}`);
+            // Readers who never leave a moment free between them are waited for, and then named: that is another test.
+            await new Promise((resolve) => setTimeout(resolve, 300));
           }
         }),
       );
     };
-    const readers = [read(), read(), read()];
-    for (let round = 0; round < 3; round++) {
-      expect(await it.leakage(['promote', '2', '--wait', '60'])).toMatchObject({ code: 0 });
-      expect(await it.leakage(['rollback', '--wait', '60'])).toMatchObject({ code: 0 });
+    const readers = [read(), read()];
+    for (let round = 0; round < 2; round++) {
+      expect(await it.leakage(['promote', '2', '--wait', '30'])).toMatchObject({ code: 0 });
+      expect(await it.leakage(['rollback', '--wait', '30'])).toMatchObject({ code: 0 });
     }
     stop = true;
     await Promise.all(readers);

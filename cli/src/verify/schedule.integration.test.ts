@@ -205,7 +205,7 @@ describe('as a command', () => {
     ['SIGTERM', (child: ChildProcess) => child.kill('SIGTERM')],
     ['Ctrl-C', (child: ChildProcess) => child.kill('SIGINT')],
     ['the end of its parent', (child: ChildProcess) => child.disconnect()],
-  ])('%s in the middle of a run ends it at once, on the server too', async (_what, end) => {
+  ])('%s in the middle of a run ends it at once, on the server too', { retry: 1 }, async (_what, end) => {
     await pool.withConnection(async (other) => {
       await other.query('begin; lock table bronze.call_logs_raw in access exclusive mode');
       const { child, closed, output } = schedule('--every', '1h');

@@ -134,6 +134,22 @@ class ObstacleError extends Error {
   override readonly name = 'ObstacleError';
 }
 
+/** The obstacle is the generation itself. */
+class StillBehindError extends ObstacleError {
+  readonly behind: string;
+
+  constructor(generation: number, behind: string) {
+    super(`generation ${generation} is still behind (${behind})`);
+    this.behind = behind;
+  }
+}
+
+function refusedAsBehind(generation: number, behind: string): PromotionRefusedError {
+  return new PromotionRefusedError(
+    `Generation ${generation} is behind the active one (${behind}): look whether its silver-joiner and its gold-aggregator run, and try again; or promote it all the same, and figures go back in time until it has caught up: --force --reason "...".`,
+  );
+}
+
 /** One promotion or rollback: waiting without any lock, then one transaction, again if somebody was in its way. */
 class Switch {
   readonly #pool: Pool;
@@ -161,7 +177,11 @@ class Switch {
         return done;
       } catch (error) {
         if (!(error instanceof ObstacleError)) throw error;
-        if (atLast >= TRIES_AT_LAST) throw new PromotionHeldUpError(error);
+        if (atLast >= TRIES_AT_LAST) {
+          throw error instanceof StillBehindError
+            ? refusedAsBehind(this.#o.to, error.behind)
+            : new PromotionHeldUpError(error);
+        }
         this.#o.say(`${error.message}; trying again`);
         await sleep(Math.min(pause.longestMs, pause.firstMs * 2 ** (attempts - 1)));
       }
@@ -203,9 +223,7 @@ class Switch {
       if (close && slow.length === 0 && (held.size > 0 || holders.length === 0)) return;
       if (performance.now() >= this.#until) {
         if (close || force !== null) return;
-        throw new PromotionRefusedError(
-          `Generation ${to} is behind the active one (${behindWords(behind)}): look whether its silver-joiner and its gold-aggregator run, and try again; or promote it all the same, and figures go back in time until it has caught up: --force --reason "...".`,
-        );
+        throw refusedAsBehind(to, behindWords(behind) ?? 'nothing');
       }
       if (!close) say(`waiting until generation ${to} has caught up: ${behindWords(behind)}`);
       else if (slow.length > 0) say(`waiting for who reads the views: ${slow.map(({ who }) => who).join(', ')}`);
@@ -296,7 +314,7 @@ class Switch {
   }
 
   #stillBehind(behind: Behind): ObstacleError {
-    return new ObstacleError(`generation ${this.#o.to} is still behind (${behindWords(behind)})`);
+    return new StillBehindError(this.#o.to, behindWords(behind) ?? 'nothing');
   }
 
   /** Keeps in mind who makes the transaction wait, as long as it lasts. */
