@@ -12,6 +12,10 @@ export async function answerLines(
   for await (const line of answer(linesOf(o.questions))) {
     if (!o.answers.write(`${line}\n`)) await once(o.answers, 'drain');
   }
+  // The process may end right behind this: not before everything is out.
+  await new Promise<void>((resolve, reject) => {
+    o.answers.write('', (error) => (error ? reject(error) : resolve()));
+  });
 }
 
 // Not readline: what it reads before somebody iterates over it, it forgets.

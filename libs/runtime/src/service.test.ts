@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { finished } from 'node:stream/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 
 const fixture = resolve(import.meta.dirname, '../fixtures/service.ts');
@@ -31,9 +32,11 @@ class Running {
   readonly child: ChildProcess;
   stdout = '';
   stderr = '';
+  readonly #printed: Promise<unknown>;
 
   constructor(child: ChildProcess) {
     this.child = child;
+    this.#printed = Promise.all([child.stdout, child.stderr].flatMap((s) => (s === null ? [] : [finished(s)])));
     started.push(child);
     child.stdout?.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));
     child.stderr?.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
@@ -57,6 +60,8 @@ class Running {
 
   async end(): Promise<number | null> {
     if (this.child.exitCode === null && this.child.signalCode === null) await once(this.child, 'exit');
+    // What it has printed may still be on its way.
+    await this.#printed;
     await new Promise((wake) => setTimeout(wake, 20));
     return this.child.exitCode;
   }
