@@ -60,6 +60,14 @@ export async function openGeneration(
   return generation;
 }
 
+/** Throws SettingsError where nobody may work on it any more. */
+export async function mustNotBeDropped(pool: Pool, id: number): Promise<void> {
+  const generation = await loadGeneration(pool, id);
+  if (generation?.state === 'dropped') throw new SettingsError([wasDropped(id)]);
+}
+
+const wasDropped = (id: number): string => `generation ${id} was dropped: set GENERATION to another number, or to none`;
+
 /** Why this program could not work on a generation, in sentences. */
 export async function generationProblems(pool: Pool, id: number, explicit: Partial<Rules>): Promise<string[]> {
   const generation = await loadGeneration(pool, id);
@@ -68,7 +76,7 @@ export async function generationProblems(pool: Pool, id: number, explicit: Parti
 
 function misfits(generation: Generation, explicit: Partial<Rules>): string[] {
   const { id } = generation;
-  if (generation.state === 'dropped') return [`generation ${id} was dropped: set GENERATION to another number`];
+  if (generation.state === 'dropped') return [wasDropped(id)];
   if (generation.rulesVersion !== RULES_VERSION) {
     return [
       `generation ${id} was made by version ${generation.rulesVersion} of the rules, this program has version ` +

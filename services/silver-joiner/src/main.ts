@@ -24,7 +24,7 @@ import { shardOf, sourceOfTopic, topicTable } from '@leakage/schemas';
 import { readBronze } from './bronze-reading.ts';
 import { metricsPort, type SilverSettings, settings } from './config.ts';
 import { openRuleBook } from './domain/rules.ts';
-import { explicitRules, generationProblems, openGeneration, rulesOf } from './generation.ts';
+import { explicitRules, generationProblems, mustNotBeDropped, openGeneration, rulesOf } from './generation.ts';
 import { GenerationWatch } from './generation-watch.ts';
 import { Joiner } from './joiner.ts';
 import { joinerMetrics } from './joiner-metrics.ts';
@@ -148,6 +148,8 @@ async function prepare({ settings: s, log }: PrepareContext<SilverSettings>): Pr
   await migrateOps({ url, log });
   return await withPool({ url, applicationName: 'silver-joiner', max: 1, log }, async (pool) => {
     const id = await workingGeneration(pool, s.generation);
+    // Before anything is made: the tables of a generation that was dropped must not come back.
+    await mustNotBeDropped(pool, id);
     await migrate({ url, schemas: [`${s.silverSchema}_${id}`], directory: migrations, log });
     const generation = await openGeneration(pool, id, { rules, explicit: explicitRules(rules) });
     await publishViews(pool, s.silverSchema, id);
