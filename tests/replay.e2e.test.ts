@@ -311,7 +311,7 @@ describe('a replay that is disturbed', () => {
     const id = await newest();
     expect(killed.code).toBe(1);
     expect(killed.problems).toMatch(
-      new RegExp(`ended with a signal after \\d+ of \\d+ records[^]*--resume ${id} goes on`),
+      new RegExp(`ended with a signal after [\\d,]+ of [\\d,]+ records[^]*--resume ${id} goes on`),
     );
     const read = (await offsetsRead()) ?? 0;
     expect(read).toBeGreaterThan(0);
@@ -334,7 +334,7 @@ describe('a replay that is disturbed', () => {
     const id = String(await newest());
     expect([stopped.code, stopped.out]).toEqual([1, '']);
     expect(stopped.problems).toMatch(
-      new RegExp(`was stopped after \\d+ of \\d+ records: npx leakage replay --resume ${id} goes on`),
+      new RegExp(`was stopped after [\\d,]+ of [\\d,]+ records: npx leakage replay --resume ${id} goes on`),
     );
 
     const paused = startLeakage(['replay', '--resume', id], env());
