@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createKafkaClient, topicOffsets } from '@leakage/kafka';
 import { createLogger } from '@leakage/runtime';
 import { contracts, SOURCES, topicName } from '@leakage/schemas';
-import { call, eventually, type ServiceProcess } from '@leakage/testing';
+import { call, eventually, type ServiceProcess, startServiceProcess } from '@leakage/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { verifyPipeline } from '../cli/src/verify.ts';
 import { Workload } from './faults/support/workload.ts';
@@ -322,6 +322,23 @@ describe('a replay that is disturbed', () => {
     const { records, offsets, changed } = await replayed('--resume', String(id), '--rate', '100000');
     expect(offsets.read).toBeGreaterThan(read);
     expect([records, changed]).toEqual([await recordsOf('silver_1'), 0]);
+    expect(await everything()).toEqual(before);
+    await expectNothingLeft();
+  });
+
+  test('the service may do the work without the command, which then finds everything read', async () => {
+    const running = startLeakage(['replay', ...slowly], env());
+    await begun();
+    running.interrupt();
+    await running.ended;
+    const id = String(await newest());
+    await pipeline.pool.query('update ops.replay set records_per_second = null');
+    const alone = startServiceProcess('silver-joiner', { ...env(), REPLAY: id });
+    expect([
+      await alone.exited,
+      await pipeline.pool.query('select from ops.replay where state = $1', ['running']),
+    ]).toEqual([0, expect.objectContaining({ rowCount: 1 })]);
+    expect(await replayed('--resume', id)).toMatchObject({ state: 'done', changed: 0 });
     expect(await everything()).toEqual(before);
     await expectNothingLeft();
   });
