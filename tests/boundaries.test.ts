@@ -48,6 +48,7 @@ function plant(folder: string, files: Readonly<Record<string, string>>): void {
 }
 
 const workspaces: Readonly<Record<string, readonly string[]>> = {
+  'libs/diff': [],
   'libs/kafka': ['kafkajs', '@leakage/runtime', '@leakage/schemas'],
   'libs/oracle': [],
   'libs/postgres': ['pg', '@leakage/runtime'],
@@ -144,6 +145,12 @@ const violations: readonly (readonly [file: string, text: string, rule: string])
     "import type { Shape } from '@leakage/schemas';\nexport type A = Shape;",
     'oracle-imports-only-itself',
   ],
+  [
+    'libs/diff/src/bad-oracle.ts',
+    "import type { Shape } from '@leakage/oracle';\nexport type A = Shape;",
+    'diff-imports-only-itself',
+  ],
+  ['libs/diff/src/bad-node.ts', "import 'node:fs';", 'pure-libraries-need-no-node'],
   ['libs/oracle/src/bad-node.ts', "import 'node:fs';", 'pure-libraries-need-no-node'],
   ['libs/testing/src/bad-service.ts', "import '../../../services/api/src/main.ts';", 'cli-imports-no-service'],
   ['libs/testing/src/bad-cli.ts', "import '../../../cli/src/program.ts';", 'cli-is-a-program'],

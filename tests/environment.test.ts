@@ -1,6 +1,7 @@
 import { commonSettings, type SettingRow, type Spec, settingRows } from '@leakage/runtime';
 import { expect, test } from 'vitest';
 import { passwordSettings } from '../cli/src/init/passwords.ts';
+import { upOnlySettings } from '../cli/src/up/settings.ts';
 import * as api from '../services/api/src/config.ts';
 import * as bronze from '../services/bronze-sink/src/config.ts';
 import * as generator from '../services/generator/src/config.ts';
@@ -22,6 +23,7 @@ function declared(): Declared[] {
     ...of('gold-aggregator', gold),
     ...of('api', api),
     ...settingRows(passwordSettings).map((row) => ({ ...row, usedBy: 'leakage init' })),
+    ...settingRows(upOnlySettings).map((row) => ({ ...row, usedBy: 'leakage up' })),
   ];
 }
 
@@ -38,7 +40,7 @@ test('a variable means the same wherever it is used', () => {
   }
 });
 
-test('docs/environment.md lists every variable of every service and of leakage init (write it with npm run docs)', async () => {
+test('docs/environment.md lists every variable of every service, of leakage init and of leakage up (write it with npm run docs)', async () => {
   await expect(document(declared())).toMatchFileSnapshot('../docs/environment.md');
 });
 

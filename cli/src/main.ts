@@ -3,18 +3,46 @@ import { Command, CommanderError } from 'commander';
 import { Problem } from '../local/index.ts';
 import { CommandError } from './command-error.ts';
 import * as compareNaive from './commands/compare-naive.ts';
+import * as diff from './commands/diff.ts';
 import * as doctor from './commands/doctor.ts';
+import * as drop from './commands/drop.ts';
 import * as generate from './commands/generate.ts';
+import * as generations from './commands/generations.ts';
 import * as importFiles from './commands/import.ts';
 import * as init from './commands/init.ts';
+import * as promote from './commands/promote.ts';
+import * as quarantine from './commands/quarantine.ts';
+import * as rebuild from './commands/rebuild.ts';
 import * as replay from './commands/replay.ts';
+import * as rollback from './commands/rollback.ts';
+import * as runGenerations from './commands/run-generations.ts';
 import * as score from './commands/score.ts';
 import * as simulate from './commands/simulate.ts';
 import * as status from './commands/status.ts';
 import * as up from './commands/up.ts';
 import * as verify from './commands/verify.ts';
 
-const commands = [up, init, status, verify, replay, compareNaive, importFiles, generate, simulate, score, doctor];
+const commands = [
+  up,
+  init,
+  status,
+  verify,
+  rebuild,
+  runGenerations,
+  generations,
+  diff,
+  promote,
+  rollback,
+  drop,
+  replay,
+  quarantine,
+  compareNaive,
+  importFiles,
+  generate,
+  simulate,
+  score,
+  doctor,
+];
 
 /** Runs one command; the exit code is 0 done, 1 failed, 2 wrong usage, 3 a check says no. */
 export async function main(argv: readonly string[]): Promise<void> {

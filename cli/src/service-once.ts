@@ -16,20 +16,46 @@ export interface Migrated {
 }
 
 /** Has a service bring its part of the database to its newest form, and tells what was done. Throws CommandError. */
-async function prepareService(name: OwningService): Promise<Migrated[]> {
-  const { code, said, migrated } = await runOnce(name, '--prepare');
+async function prepareService(name: OwningService, env: NodeJS.ProcessEnv = {}): Promise<Migrated[]> {
+  const { code, said, migrated } = await runOnce(name, '--prepare', env);
   if (code === 0) return migrated;
   throw new CommandError(`${name}: ${said.join('\n')}`, code === 2 ? 2 : 1);
 }
 
-/** Has all of them do so; throws what the first one that failed has said, when none of them works any more. */
-export async function prepareServices(): Promise<Migrated[]> {
-  const goldAfterSilver = async () => [
-    ...(await prepareService('silver-joiner')),
-    // Gold's views read silver's tables.
-    ...(await prepareService('gold-aggregator')),
-  ];
-  const parts = await Promise.allSettled([prepareService('bronze-sink'), goldAfterSilver(), prepareService('api')]);
+/** Has the tables of one generation made, and the generation itself with the rules that `env` says where there is none yet. */
+export async function prepareGeneration(generation: number, env: NodeJS.ProcessEnv = {}): Promise<Migrated[]> {
+  const own = { ...env, GENERATION: String(generation) };
+  const silver = await prepareService('silver-joiner', own);
+  // Gold's views read silver's tables.
+  return [...silver, ...(await prepareService('gold-aggregator', own))];
+}
+
+export interface GenerationToPrepare {
+  readonly id: number;
+  /** It was made with rules of its own: what the settings say about rules is not meant for it. */
+  readonly ownRules: boolean;
+}
+
+/** What shapes a generation when it is made; afterwards it knows its rules itself. */
+const ruleVariables = ['LEAKAGE_WINDOW_MINUTES', 'REPEAT_SCOPE', 'REASON_TABLE', 'TIME_ZONE'] as const;
+/** Rules that are not set: an empty variable counts as that, also where a file would set it. */
+export const withoutRules: Readonly<Record<string, string>> = Object.fromEntries(
+  ruleVariables.map((name) => [name, '']),
+);
+
+/**
+ * Has all of them do so, for each of these generations; throws what the first one that failed has said, when none of them works
+ * any more.
+ */
+export async function prepareServices(generations: readonly GenerationToPrepare[]): Promise<Migrated[]> {
+  const ofGenerations = async () => {
+    const migrated: Migrated[] = [];
+    for (const { id, ownRules } of generations) {
+      migrated.push(...(await prepareGeneration(id, ownRules ? withoutRules : {})));
+    }
+    return migrated;
+  };
+  const parts = await Promise.allSettled([prepareService('bronze-sink'), ofGenerations(), prepareService('api')]);
   return parts.flatMap((part) => {
     if (part.status === 'rejected') throw part.reason;
     return part.value;
@@ -52,9 +78,9 @@ interface LogLine {
 /** More than that is not for a person to read. */
 const saidMax = 20;
 
-async function runOnce(name: OwningService, mode: '--prepare' | '--check') {
+async function runOnce(name: OwningService, mode: '--prepare' | '--check', env: NodeJS.ProcessEnv = {}) {
   const child = spawn(process.execPath, [join(projectFolder, 'services', name, 'src', 'main.ts'), mode], {
-    env: { ...process.env, LOG_LEVEL: 'info' },
+    env: { ...process.env, ...env, LOG_LEVEL: 'info' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const migrated: Migrated[] = [];

@@ -88,7 +88,16 @@ test('all of the pipeline in one document, without a member id', async () => {
 test('is caught up when nothing is left in the topics', async () => {
   const status = await read([end('leakage.journeys', 2), end('leakage.calls', 1), end('leakage.members', 0)]);
   expect(status.caughtUp).toBe(true);
-  expect(status.warnings).toEqual(['33.3 % of all records are in quarantine.']);
+  expect(status.warnings).toEqual(['33.3 % of all records are in quarantine: npx leakage quarantine list.']);
+});
+
+test('a record that was repaired is in quarantine no more', async () => {
+  await world.run(
+    `insert into ops.repair (kafka_topic, kafka_partition, kafka_offset, status, reason, resolved_by, resolved_at)
+     select kafka_topic, kafka_partition, kafka_offset, 'discarded', 'noise', 'ann', now() from silver_1.quarantine`,
+  );
+  const status = await read([end('leakage.journeys', 2), end('leakage.calls', 1), end('leakage.members', 0)]);
+  expect(status).toMatchObject({ outcomes: { quarantined: 1 }, quarantine: [], resolved: 1, warnings: [] });
 });
 
 test('warns of what stands still and of what does not add up', async () => {

@@ -2,7 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Connection, loadGeneration, type Pool, type Queryable } from '@leakage/postgres';
 import { CommandError } from './command-error.ts';
 import { existingGeneration } from './generation.ts';
-import { businessRows, exists, goldRows, newestRecord, type Schemas, silverRows, topReasons } from './status/layers.ts';
+import {
+  businessRows,
+  exists,
+  goldRows,
+  newestRecord,
+  resolvedRecords,
+  type Schemas,
+  silverRows,
+  topReasons,
+} from './status/layers.ts';
 import {
   behind,
   brokenPartitions,
@@ -16,6 +25,7 @@ import {
 import type { Counts, Status, Timings, TopicStatus } from './status/types.ts';
 import { quickChecks } from './status/validation.ts';
 import { warningsOf } from './status/warnings.ts';
+import { readVerifications } from './verify/verification-store.ts';
 
 export interface StatusOptions {
   pool: Pool;
@@ -91,7 +101,9 @@ async function describe(db: Connection, o: Situation): Promise<Status> {
     outcomes: totalOutcomes(silver),
     conservation: { partitions: marks.positions.length, broken: brokenPartitions(marks.positions) },
     quarantine: hasSilver ? await topReasons(db, o.schemas.silver) : [],
+    resolved: hasSilver ? await resolvedRecords(db, o.schemas.silver) : 0,
     validation: hasSilver ? await quickChecks(db, o.schemas, hasGold && marks.goldBehind === 0) : [],
+    verification: await readVerifications(db, o.id),
     summary: hasGold ? await businessRows(db, o.schemas.gold) : [],
   };
   return { ...found, warnings: [...(o.trouble === null ? [] : [o.trouble]), ...warningsOf(found)] };

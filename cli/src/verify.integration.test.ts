@@ -54,10 +54,13 @@ beforeEach(async () => {
 const locksAreFree = async () =>
   (await pool.query<{ shard: number }>('select shard from ops.shard for update skip locked')).rows.length === 12;
 
-/** As a person runs it. */
-function leakage(...words: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+/** As a person runs it; the last of the words may be variables. */
+function leakage(
+  ...all: (string | Record<string, string>)[]
+): Promise<{ code: number; stdout: string; stderr: string }> {
   const bin = fileURLToPath(new URL('../bin/leakage.mjs', import.meta.url));
-  const env = { ...process.env, DATABASE_URL: world.url };
+  const words = all.filter((one) => typeof one === 'string');
+  const env = { ...process.env, DATABASE_URL: world.url, ...all.find((one) => typeof one === 'object') };
   return new Promise((resolve) => {
     execFile(process.execPath, [bin, ...words], { env }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
@@ -164,6 +167,105 @@ describe('verify', () => {
     const empty = await freshDatabase();
     await expect(verifyPipeline({ databaseUrl: empty.url })).rejects.toThrow(/no generation of silver yet/);
     await empty.drop();
+  });
+});
+
+describe('some days', () => {
+  const monday = ['--from', '2026-03-02', '--to', '2026-03-02'];
+  const spoil = () => world.run('update silver_1.call_fact set local_hour = 3');
+
+  test('are compared alone, and what is left out is listed', async () => {
+    const json = await leakage('verify', ...monday, '--json');
+    expect(json).toMatchObject({ code: 0, stderr: '' });
+    const report = JSON.parse(json.stdout) as VerifyReport;
+    expect(report).toMatchObject({ ok: true, records: 4, days: { from: '2026-03-02', to: '2026-03-02' } });
+    expect(report.notChecked.map(({ name }) => name)).toContain('watermarks');
+    expect(report.checks.find(({ name }) => name === 'silver: calls')).toMatchObject({ compared: 2 });
+    const text = await leakage('verify', ...monday);
+    expect(text.stdout).toMatch(/Generation 1, 2026-03-02, recomputed from 4 records of bronze in .*: equal/);
+    expect(text.stdout).toContain('not   watermarks: needs every record');
+    expect((await verifyPipeline({ databaseUrl: world.url })).notChecked).toEqual([]);
+  });
+
+  test('have differences only where there are some', async () => {
+    await spoil();
+    expect((await leakage('verify', ...monday)).code).toBe(3);
+    expect((await leakage('verify', '--from', '2026-03-03')).code).toBe(0);
+    expect((await leakage('verify', '--to', '2026-03-01')).code).toBe(0);
+  });
+
+  test.each([
+    [['--from', '2026-03-32'], /a day such as/],
+    [['--from', '2026-03-03', '--to', '2026-03-02'], /--from 2026-03-03 is after --to 2026-03-02/],
+    [['--every', '6 hours'], /such as 30m or 6h/],
+    [['--every', '6h', '--from', '2026-03-02'], /cannot be used with/],
+  ])('%j is wrong usage', async (words, sentence) => {
+    const { code, stderr } = await leakage('verify', ...words);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(sentence);
+  });
+});
+
+describe('what was found', () => {
+  const recorded = () =>
+    world.run(`select generation, rules_hash, from_day::text as from_day, to_day::text as to_day, records, ok, differing, trigger,
+                      begun_at < ended_at as took, asked_by = current_user as asked
+                 from ops.verification order by id`);
+
+  test('by the command is recorded, and what a test asks is not', async () => {
+    await leakage('verify');
+    await world.run(`update silver_1.journey_outcome set leaked = false, leakage_calls = 0 where leaked`);
+    await leakage('verify', '--to', '2026-03-02');
+    await verifyPipeline({ databaseUrl: world.url });
+    const same = { generation: 1, rules_hash: 'test', records: 4, trigger: 'command', took: true, asked: true };
+    expect(await recorded()).toEqual([
+      { ...same, from_day: null, to_day: null, ok: true, differing: [] },
+      {
+        ...same,
+        from_day: null,
+        to_day: '2026-03-02',
+        ok: false,
+        differing: [{ check: 'silver: journey outcomes', differences: 1 }],
+      },
+    ]);
+  });
+
+  test('is kept a thousand times for each generation', async () => {
+    await world.run(`insert into ops.generation (id, state, rules, rules_hash) values (2, 'building', '{}', 'other')`);
+    await world.run(
+      `insert into ops.verification (generation, rules_hash, begun_at, records, ok, trigger)
+       select g, 'test', now(), n, true, 'command' from generate_series(1, 1003) n, generate_series(1, 2) g`,
+    );
+    await verifyPipeline({ databaseUrl: world.url, record: 'promote' });
+    expect(
+      await world.run(
+        `select generation, count(*)::int as rows, min(records)::int as first, max(trigger) as newest
+           from ops.verification group by 1 order by 1`,
+      ),
+    ).toEqual([
+      { generation: 1, rows: 1_000, first: 4, newest: 'promote' },
+      { generation: 2, rows: 1_003, first: 1, newest: 'command' },
+    ]);
+  });
+
+  test('is said although the login may not record it', async () => {
+    const login = `verifier_${process.pid}`;
+    await world.run(`create role ${login} login bypassrls password 'x'; grant pg_read_all_data to ${login}`);
+    await world.run(`grant update on ops.shard to ${login}`);
+    const url = new URL(world.url);
+    url.username = login;
+    url.password = 'x';
+    try {
+      const { code, stdout, stderr } = await leakage('verify', { DATABASE_URL: url.toString() });
+      expect(stderr).toBe(
+        'This verification is not recorded: the login of DATABASE_URL may not write ops.verification (the owner of the database may).\n',
+      );
+      expect(stdout).toContain('everything is equal');
+      expect(code).toBe(0);
+    } finally {
+      await world.run(`drop owned by ${login}; drop role ${login}`);
+    }
+    expect(await recorded()).toEqual([]);
   });
 });
 

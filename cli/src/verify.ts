@@ -1,9 +1,11 @@
-import { type OracleReport, runOracle } from '@leakage/oracle';
+import { type DayRange, type OracleReport, runOracle } from '@leakage/oracle';
 import { type Connection, createPool, lockShards, type Pool, sqlState } from '@leakage/postgres';
 import { sleep } from '@leakage/runtime';
 import { CommandError } from './command-error.ts';
 import { quietLogger } from './connect.ts';
 import { existingGeneration } from './generation.ts';
+import { type Cancelling, cancelOnAbort } from './verify/cancelling.ts';
+import { recordVerification, type VerificationTrigger } from './verify/verification-store.ts';
 
 export interface VerifyOptions {
   databaseUrl: string;
@@ -11,6 +13,16 @@ export interface VerifyOptions {
   schemas?: { bronze: string; silver: string; gold: string };
   /** Default: the active one. */
   generation?: number;
+  /** Only these local days of the generation's time zone; default: everything. */
+  days?: DayRange;
+  /** Runs beside others: with less memory, and on one processor of the server. */
+  gentle?: boolean;
+  /** Who asks, where the result is written into ops.verification; default: it is not. */
+  record?: VerificationTrigger;
+  /** Called with a sentence where that cannot be done. */
+  onNotRecorded?: (sentence: string) => void;
+  /** Ends the run within a second, whatever the server is doing: it then throws. */
+  signal?: AbortSignal;
   /** How long the shard locks may be waited for. */
   lockTimeoutMs?: number;
   /** How long bronze and gold may take to come close to silver while everything goes on; default one minute. */
@@ -25,8 +37,8 @@ export interface VerifyOptions {
 
 export interface VerifyReport extends OracleReport {
   generation: number;
-  /** Records below silver's positions: what was recomputed. */
-  records: number;
+  /** Null: everything was compared. */
+  days: DayRange | null;
   waitedMs: number;
 }
 
@@ -38,13 +50,14 @@ const defaultSchemas = { bronze: 'bronze', silver: 'silver', gold: 'gold' };
 /**
  * Recomputes silver and gold of a generation from bronze with the independent oracle and compares (law 8): holds the
  * generation's shard locks until bronze and gold have reached silver's positions, opens its snapshot, lets go, and reads.
- * Throws CommandError when that cannot be done. Changes nothing: every transaction is rolled back.
+ * Throws CommandError when that cannot be done. Changes nothing: every transaction is rolled back; only the
+ * result is written down where `record` asks for it.
  */
 export async function verifyPipeline(o: VerifyOptions): Promise<VerifyReport> {
   const pool = createPool({
     url: o.databaseUrl,
     applicationName: 'leakage-verify',
-    max: 2,
+    max: 3,
     // The largest statements read everything there is.
     statementTimeoutMs: 30 * 60_000,
     lockTimeoutMs: o.lockTimeoutMs ?? 10_000,
@@ -52,9 +65,22 @@ export async function verifyPipeline(o: VerifyOptions): Promise<VerifyReport> {
   });
   try {
     const generation = await existingGeneration(pool, o.generation);
-    return await pool.withConnection((reader) => verifyOn({ pool, reader, generation, options: o }));
+    const report = await pool.withConnection((reader) => cancellable({ pool, reader, generation, options: o }));
+    const trouble = o.record === undefined ? null : await recordVerification(pool, report, o.record);
+    if (trouble !== null) o.onNotRecorded?.(trouble);
+    return report;
   } finally {
     await pool.stop();
+  }
+}
+
+async function cancellable(run: Omit<Run, 'cancelling'>): Promise<VerifyReport> {
+  const cancelling = cancelOnAbort(run.pool, run.options.signal);
+  try {
+    await cancelling.watch(run.reader);
+    return await verifyOn({ ...run, cancelling });
+  } finally {
+    cancelling.stop();
   }
 }
 
@@ -63,6 +89,7 @@ interface Run {
   reader: Connection;
   generation: number;
   options: VerifyOptions;
+  cancelling: Cancelling;
 }
 
 async function verifyOn(run: Run): Promise<VerifyReport> {
@@ -75,16 +102,22 @@ async function verifyOn(run: Run): Promise<VerifyReport> {
   };
   const started = performance.now();
   await comeClose(run);
-  const records = await openSnapshot(run);
+  await openSnapshot(run);
   const waitedMs = performance.now() - started;
   try {
-    const report = await runOracle((sql, params) => reader.query(sql, params), {
+    const query = (sql: string, params?: unknown[]) => {
+      options.signal?.throwIfAborted();
+      return reader.query<Record<string, unknown>>(sql, params);
+    };
+    const report = await runOracle(query, {
       generation,
       ...names,
+      ...(options.days === undefined ? {} : { days: options.days }),
+      gentle: options.gentle ?? false,
       examples: options.examples ?? 5,
     });
     const warnings = [...report.warnings, ...(await losses(reader, generation))];
-    return { ...report, warnings, generation, records, waitedMs };
+    return { ...report, warnings, generation, days: options.days ?? null, waitedMs };
   } finally {
     if (reader.lost === null) await reader.query('rollback');
   }
@@ -98,16 +131,17 @@ async function comeClose({ reader, generation, options }: Run): Promise<void> {
     if (behind.rows <= closeEnough) return;
     if (performance.now() > deadline) throw new CommandError(cannotCatchUp(behind));
     options.onWait?.(`waiting for ${behind.sentences.join('; ')}`);
-    await sleep(pollMs);
+    await sleep(pollMs, options.signal);
   }
 }
 
 /**
- * Leaves `reader` inside a snapshot in which bronze and gold have all that silver has, and gives the number of silver's
- * records. Silver cannot move while the locks are held; they are let go as soon as the snapshot stands.
+ * Leaves `reader` inside a snapshot in which bronze and gold have all that silver has. Silver cannot move while the locks are
+ * held; they are let go as soon as the snapshot stands.
  */
-async function openSnapshot({ pool, reader, generation, options }: Run): Promise<number> {
-  return await pool.withConnection(async (holder) => {
+async function openSnapshot({ pool, reader, generation, options, cancelling }: Run): Promise<void> {
+  await pool.withConnection(async (holder) => {
+    await cancelling.watch(holder);
     await holder.query('begin');
     try {
       await takeLocks(holder, { generation, options });
@@ -115,11 +149,11 @@ async function openSnapshot({ pool, reader, generation, options }: Run): Promise
       for (;;) {
         await reader.query('begin isolation level repeatable read');
         const behind = await whatIsBehind(reader, generation);
-        if (behind.sentences.length === 0) return await countRecords(reader, generation);
+        if (behind.sentences.length === 0) return;
         await reader.query('rollback');
         if (performance.now() > deadline) throw new CommandError(cannotCatchUp(behind));
         options.onWait?.(`waiting for ${behind.sentences.join('; ')}`);
-        await sleep(pollMs);
+        await sleep(pollMs, options.signal);
         // Also keeps the server from ending this transaction as idle.
         await holder.query('select 1');
       }
@@ -203,11 +237,3 @@ const cannotCatchUp = (behind: Behind) =>
 
 const nothingToVerify = (generation: number) =>
   `There is no generation ${generation} in this database: silver-joiner has never run on it (npm start does it all).`;
-
-async function countRecords(reader: Connection, generation: number): Promise<number> {
-  const { rows } = await reader.query<{ records: number }>(
-    'select coalesce(sum(next_offset - first_offset - holes), 0)::bigint as records from ops.position where pipeline = $1',
-    [`silver_${generation}`],
-  );
-  return rows[0]?.records ?? 0;
-}

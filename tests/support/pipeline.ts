@@ -30,10 +30,10 @@ export interface Pipeline {
   readonly brokers: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /** Sends the records in the order given and waits until gold has folded everything that came of them. */
-  feed(records: readonly OutgoingRecord[]): Promise<void>;
+  feed(records: readonly OutgoingRecord[], generations?: readonly number[]): Promise<void>;
   readonly publisher: Publisher;
-  /** Waits until bronze and silver have read every topic to its end and gold the change log to its. */
-  drained(withinMs?: number): Promise<void>;
+  /** Waits until bronze and silver have read every topic to its end and gold the change log to its; generation 1 if no other is named. */
+  drained(withinMs?: number, generations?: readonly number[]): Promise<void>;
   start(name: ServiceName, o?: StartOptions): Promise<ServiceProcess>;
   stop(): Promise<void>;
 }
@@ -75,9 +75,10 @@ export async function pipelineOn(o: {
   const publisher = await startPublisher(kafka, { log });
   const processes: ServiceProcess[] = [];
 
-  const drained = async (withinMs = drainWithinMs): Promise<void> => {
+  const drained = async (withinMs = drainWithinMs, generations: readonly number[] = [1]): Promise<void> => {
     const ends = (await topicOffsets(kafka, topics)).filter((end) => end.high > end.low);
-    await eventually(() => isDrained(pool, ends), { withinMs, everyMs: 50, what: 'draining' });
+    const isDone = () => isDrained(pool, ends, generations);
+    await eventually(isDone, { withinMs, everyMs: 50, what: 'draining' });
   };
   return {
     pool,
@@ -87,9 +88,9 @@ export async function pipelineOn(o: {
     env,
     drained,
     publisher,
-    feed: async (records) => {
+    feed: async (records, generations) => {
       if (records.length > 0) await publisher.publish(records);
-      await drained();
+      await drained(drainWithinMs, generations);
     },
     start: async (name, o = {}) => {
       const started = startServiceProcess(name, { ...env, ...o.env }, o);
@@ -113,20 +114,30 @@ export async function startPipeline(o: Partial<Record<ServiceName, StartOptions>
   return pipeline;
 }
 
-async function isDrained(pool: Pool, ends: readonly { topic: string; partition: number; high: number }[]) {
+async function isDrained(
+  pool: Pool,
+  ends: readonly { topic: string; partition: number; high: number }[],
+  generations: readonly number[],
+) {
   const { rows } = await pool.query<{ behind: number }>(
     `select count(*) as behind
        from unnest($1::text[], $2::int[], $3::bigint[]) as e (topic, partition, high)
-      cross join (values ('bronze'), ('silver_1')) as needed (pipeline)
+      cross join unnest($4::text[]) as needed (pipeline)
        left join ops.position p on p.pipeline = needed.pipeline and p.topic = e.topic and p.partition = e.partition
       where coalesce(p.next_offset, 0) < e.high`,
-    [ends.map((e) => e.topic), ends.map((e) => e.partition), ends.map((e) => e.high)],
+    [
+      ends.map((e) => e.topic),
+      ends.map((e) => e.partition),
+      ends.map((e) => e.high),
+      ['bronze', ...generations.map((generation) => `silver_${generation}`)],
+    ],
   );
   if (rows[0]?.behind !== 0) return false;
   const gold = await pool.query<{ behind: number }>(
     `select count(*) as behind
        from ops.shard s left join ops.reader r on r.reader = 'gold' and r.generation = s.generation and r.shard = s.shard
-      where s.generation = 1 and coalesce(r.next_seq, 0) <> s.change_seq + 1`,
+      where s.generation = any ($1) and coalesce(r.next_seq, 0) <> s.change_seq + 1`,
+    [generations],
   );
   return gold.rows[0]?.behind === 0;
 }

@@ -90,7 +90,7 @@ describe('on an empty database', () => {
   test('a second one changes nothing, and --json says what it found', async () => {
     const before = await everything(it.owner, it.rolePrefix);
     expect(before.filter((line) => line.startsWith('role '))).toHaveLength(5);
-    expect(before.filter((line) => line.startsWith('policy ')).length).toBe(policies.length + 2);
+    expect(before.filter((line) => line.startsWith('policy ')).length).toBe(policies.length + 3);
     const text = await it.init();
     expect(text.out).toMatch(/topics +were there\nschemas +were in their newest form\n/);
     expect(text.out).toMatch(/rights +were as they should be\n$/);
@@ -125,11 +125,11 @@ describe('on an empty database', () => {
   const expectedTables: Record<string, string> = {
     'app.audit': 'api:i',
     'app.migrations': 'api:S',
-    'bronze.call_logs_raw': 'bronze:sI',
+    'bronze.call_logs_raw': 'bronze:sI silver:s',
     'bronze.call_logs_raw_default': '',
-    'bronze.digital_journeys_raw': 'bronze:sI',
+    'bronze.digital_journeys_raw': 'bronze:sI silver:s',
     'bronze.digital_journeys_raw_default': '',
-    'bronze.member_profiles_raw': 'bronze:sI',
+    'bronze.member_profiles_raw': 'bronze:sI silver:s',
     'bronze.member_profiles_raw_default': '',
     'bronze.migrations': 'bronze:S',
     'gold.action_recommendations': 'reader:S',
@@ -156,16 +156,19 @@ describe('on an empty database', () => {
     'gold_1.savings_model': 'api:S',
     'gold_1.segment_drilldown': 'api:S',
     'gold_1.this_generation': 'gold:u api:S reader:S',
-    'ops.generation': 'silver:S gold:S api:S reader:S',
+    'ops.disclosure': '',
+    'ops.generation': 'silver:Su gold:S api:S reader:S',
     'ops.loss': 'bronze:S silver:S',
     'ops.migrations': 'bronze:S silver:S gold:S api:S',
     'ops.parameter': 'gold:SIU api:S reader:S',
     'ops.position': 'bronze:Siu silver:Siu api:S',
-    'ops.promotion': '',
+    'ops.promotion': 'api:S',
     'ops.reader': 'silver:S gold:SIuD api:S reader:S',
+    'ops.repair': '',
+    'ops.repair_run': '',
     'ops.replay': 'bronze:S silver:S',
     'ops.shard': 'silver:Su gold:Su api:S reader:S',
-    'ops.verification': '',
+    'ops.verification': 'api:S',
     'ops.writer_schema': 'bronze:SIU silver:SIU',
     'silver.call_logs_cleaned': '',
     'silver.conflicts': '',
@@ -174,15 +177,15 @@ describe('on an empty database', () => {
     'silver.journey_outcomes': '',
     'silver.member_profiles_enriched': '',
     'silver.quarantine': '',
-    'silver_1.call': 'silver:SIU',
-    'silver_1.call_fact': 'silver:SIUD gold:S',
+    'silver_1.call': 'silver:SIU api:s',
+    'silver_1.call_fact': 'silver:SIUD gold:S api:s',
     'silver_1.call_logs_cleaned': '',
     'silver_1.change_log': 'silver:SID gold:S',
     'silver_1.conflict_record': 'silver:SID',
     'silver_1.conflicts': '',
     'silver_1.digital_call_leakage': '',
     'silver_1.digital_journeys_cleaned': '',
-    'silver_1.journey_event': 'silver:SIU',
+    'silver_1.journey_event': 'silver:SIU api:s',
     'silver_1.journey_outcome': 'silver:SIUD gold:S',
     'silver_1.journey_outcomes': '',
     'silver_1.member_profile': 'silver:SIU gold:S',
@@ -222,6 +225,27 @@ describe('on an empty database', () => {
     expect(await tableRights()).toEqual(expectedTables);
   });
 
+  // A diff compares call by call; whose calls they are it is not to know.
+  const expectedColumns = [
+    'call api call_id call_reason call_timestamp deleted ivr_path revision source_offset source_partition source_topic',
+    'call_fact api alignment_strength assisted_completion attribution call_id call_reason call_timestamp device_type ' +
+      'digital_event_id digital_session_id digital_timestamp error_code error_message handle_time_seconds is_primary ' +
+      'is_repeat_call issue_family language_preference leakage_type local_date local_hour member_category plan_type segment ' +
+      'sentiment_e4 shard time_to_call_ms',
+    'journey_event api action deleted device_type event_id journey_type revision source_offset source_partition source_topic timestamp',
+  ];
+
+  test('of single calls and events, the api may read the columns that a diff compares, and no member', async () => {
+    const { rows } = await it.owner.query<{ line: string }>(
+      `select c.relname || ' api ' || string_agg(a.attname, ' ' order by a.attname) as line
+         from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+        where c.relnamespace = 'silver_1'::regnamespace and c.relkind = 'r' and has_column_privilege($1, c.oid, a.attnum, 'SELECT')
+        group by c.relname order by 1`,
+      [roleNames(it.rolePrefix).api],
+    );
+    expect(rows.map(({ line }) => line)).toEqual(expectedColumns);
+  });
+
   async function otherRights(): Promise<string[]> {
     const names = roleNames(it.rolePrefix);
     const { rows } = await it.owner.query<{ line: string }>(
@@ -254,6 +278,7 @@ describe('on an empty database', () => {
     'api usage gold',
     'api usage gold_1',
     'api usage ops',
+    'api usage silver_1',
     'bronze connect database',
     'bronze executes bronze.make_partition',
     'bronze executes bronze.missing_days',
@@ -272,12 +297,14 @@ describe('on an empty database', () => {
     'reader executes gold_1.*',
     'reader usage gold',
     'silver connect database',
+    'silver executes bronze.summarise',
     'silver executes ops.advance',
     'silver executes ops.mend_loss',
     'silver executes ops.publish',
     'silver executes ops.trim_loss',
     'silver executes ops.view_columns',
     'silver temporary database',
+    'silver usage bronze',
     'silver usage ops',
     'silver usage silver_1',
   ];
@@ -295,6 +322,7 @@ describe('on an empty database', () => {
     expect(rows).toEqual([
       { name: 'bronze.make_partition', settings: bronze },
       { name: 'bronze.missing_days', settings: bronze },
+      { name: 'bronze.summarise', settings: ['search_path=bronze, pg_temp'] },
       { name: 'ops.trim_loss', settings: ['search_path=ops, pg_temp'] },
     ]);
   });
@@ -347,7 +375,7 @@ describe('on an empty database', () => {
         'set role postgres',
       ],
       silver: [
-        'select from bronze.call_logs_raw',
+        'select member_id from bronze.call_logs_raw',
         `insert into bronze.call_logs_raw (kafka_topic, kafka_partition, kafka_offset, kafka_timestamp) values ('t', 0, 0, now())`,
         `select bronze.make_partition('call_logs_raw', current_date)`,
         position('bronze'),
@@ -372,7 +400,10 @@ describe('on an empty database', () => {
         'update silver_1.change_log set changes = null',
         'truncate silver_1.change_log',
         'select from silver_1.quarantine_record',
-        "update silver_1.quarantine_record set status = 'discarded'",
+        'update silver_1.quarantine_record set reasons = null',
+        'select from silver_1.quarantine',
+        "insert into ops.repair (kafka_topic, kafka_partition, kafka_offset) values ('t', 0, 0)",
+        'select from ops.disclosure',
         'delete from silver_1.quarantine_record',
         'select from silver.digital_call_leakage',
         'create table silver_1.mine (id int)',
@@ -411,9 +442,20 @@ describe('on an empty database', () => {
       ],
       api: [
         'select from bronze.call_logs_raw',
-        'select from silver_1.call',
-        'select from silver_1.call_fact',
+        'select member_id from silver_1.call',
+        'select member_id from silver_1.call_fact',
+        'select member_id from silver_1.journey_event',
+        'select * from silver_1.call_fact',
+        'select agent_id from silver_1.call',
+        'select session_id from silver_1.journey_event',
+        'select from silver_1.member_profile',
+        'select from silver_1.journey_outcome',
+        'select from silver_1.quarantine_record',
+        'select from silver_1.change_log',
+        'select from silver_1.digital_call_leakage',
         'select from silver.digital_call_leakage',
+        'delete from ops.verification',
+        'update ops.promotion set forced = false',
         'insert into gold_1.call_cube select * from gold_1.call_cube',
         'delete from gold_1.member_cube',
         'select from gold_1.error_message_cube',
@@ -664,7 +706,7 @@ describe('where somebody else makes the roles', () => {
     url.password = 'made-elsewhere';
     await it.as(url.href, async (pool) => {
       expect(await stateOf(pool.query('select from silver_1.change_log'))).toBe('done');
-      expect(await stateOf(pool.query('select from bronze.call_logs_raw'))).toBe('42501');
+      expect(await stateOf(pool.query('select member_id from bronze.call_logs_raw'))).toBe('42501');
     });
   });
 });

@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { createPool } from '@leakage/postgres';
-import { dataDirectory, loadSettings, readEnvironment, schemaSettings } from '@leakage/runtime';
+import { dataDirectory, generationSettings, loadSettings, readEnvironment, schemaSettings } from '@leakage/runtime';
 import { type Command, InvalidArgumentError } from 'commander';
 import { checkKafka, connectKafka, databaseUrl, quietLogger, withDatabase } from '../connect.ts';
 import { type InitReport, initialise } from '../init/initialise.ts';
@@ -26,8 +26,8 @@ export function register(program: Command): void {
     .summary('topics, schemas, and a login for each service')
     .description(
       'Makes everything that services need and need not be allowed to make: topics (what differs in an existing one is said, ' +
-        'never changed), all schemas in their newest form, the generation of GENERATION with the rules that are set, its ' +
-        'published views, and logins that may do what their service does and nothing else. To be run with the ' +
+        'never changed), all schemas in their newest form, the generation of GENERATION (or the first one) with the rules that are set, ' +
+        'the published views of the active one, and logins that may do what their service does and nothing else. To be run with the ' +
         "owner's DATABASE_URL, once, after each upgrade, and for each new generation; services may run meanwhile. Where nothing " +
         'is missing it changes nothing.\n\nPasswords of new logins come from LEAKAGE_BRONZE_PASSWORD, LEAKAGE_SILVER_PASSWORD, ' +
         'LEAKAGE_GOLD_PASSWORD, LEAKAGE_API_PASSWORD and LEAKAGE_READER_PASSWORD, or are invented and written into a file that ' +
@@ -75,6 +75,7 @@ async function init(options: InitCommandOptions): Promise<void> {
       databaseUrl: url,
       schemas: { bronze: bronzeSchema, silver: silverSchema, gold: goldSchema },
       rolePrefix: options.rolePrefix,
+      generation: loadSettings(generationSettings, environment).generation,
       makesRoles: options.roles,
       passwords,
       urlsFile: resolve(options.urlsFile ?? join(dataDirectory(), 'database-urls.env')),

@@ -80,7 +80,7 @@ test('up shows how a small world fills, then its figures, and Ctrl-C leaves noth
   expect(statSync(file).mode & 0o777).toBe(0o600);
   expect(output()).not.toContain(new URL(database.url).password || 'no password');
   const before = pids();
-  expect(before).toHaveLength(5);
+  expect(before).toHaveLength(6);
 
   child.kill('SIGINT');
   child.kill('SIGINT'); // the terminal and npm both send it: one wish
@@ -121,7 +121,7 @@ test('after kill -9 of up its services stop by themselves, and another up takes 
   first.child.kill('SIGKILL');
   const second = await up(['--no-generator']);
   await second.says(/Ready: no calls yet/);
-  expect(running()).toBe(4);
+  expect(running()).toBe(5);
   second.child.kill('SIGINT');
   await once(second.child, 'close');
   expect(second.child.exitCode).toBe(0);

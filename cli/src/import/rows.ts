@@ -110,7 +110,7 @@ export class RowEncoder {
 }
 
 /** Null where Avro would have to leave something out. */
-function avroOf(source: Source, json: Buffer, encoders: Encoders): Buffer | null {
+export function avroOf(source: Source, json: Buffer, encoders: Encoders): Buffer | null {
   switch (source) {
     case 'journeys':
       return recode(contracts.journeys.decode(json), encoders.journeys);

@@ -1,9 +1,9 @@
 import { ensureTopics, type KafkaClient } from '@leakage/kafka';
-import { inTransaction, type Pool, type Queryable } from '@leakage/postgres';
+import { beginBuilding, inTransaction, type Pool, type Queryable } from '@leakage/postgres';
 import { topicTable } from '@leakage/schemas';
-import { CommandError } from '../command-error.ts';
-import { type Migrated, prepareServices } from '../service-once.ts';
-import { type ExistingRoles, missingStatements, type Schemas } from './grants.ts';
+import { type GenerationToPrepare, type Migrated, prepareServices } from '../service-once.ts';
+import { type Converged, converge } from './converge.ts';
+import type { ExistingRoles, Schemas } from './grants.ts';
 import { inventPasswords, keepUrls } from './passwords.ts';
 import {
   checkRoles,
@@ -22,6 +22,8 @@ export interface InitOptions {
   readonly databaseUrl: string;
   readonly schemas: Schemas;
   readonly rolePrefix: string;
+  /** The one of GENERATION, where it is set: made if it is not there, and ready to be worked on. */
+  readonly generation: number | undefined;
   /** false: roles are made elsewhere; those that exist get their rights. */
   readonly makesRoles: boolean;
   readonly passwords: Passwords;
@@ -38,14 +40,12 @@ export interface InitReport {
   readonly passwordsSet: readonly string[];
   /** Where the passwords are that were invented, if any were. */
   readonly urlsFile: string | null;
-  readonly rights: { readonly granted: number; readonly revoked: number; readonly policies: number };
+  readonly rights: Converged;
   readonly notes: readonly string[];
 }
 
 /** Any number, the same for all of us: one init works on a database at a time. */
 const lockKey = 4_718_263;
-/** Revoking a table's right takes that of its columns along: the next round gives those back that are wanted. */
-const roundsMax = 3;
 
 /** Makes everything that services need and may not make themselves. Changes nothing where everything is as it should be. */
 export async function initialise(o: InitOptions): Promise<InitReport> {
@@ -57,12 +57,32 @@ export async function initialise(o: InitOptions): Promise<InitReport> {
       // First, because nothing has been changed yet.
       await checkRoles(lock, o.rolePrefix);
       o.say('every service prepares its schema');
-      const migrated = await prepareServices();
+      const generations = await generationsToPrepare(lock, o.generation);
+      const migrated = await prepareServices(generations);
+      if (o.generation !== undefined) await beginBuilding(lock, o.generation);
       return { topics, migrated, ...(await giveRights(o)) };
     } finally {
       if (lock.lost === null) await lock.query('select pg_advisory_unlock($1)', [lockKey]);
     }
   });
+}
+
+/** Every one that exists, because an upgrade may change the tables of all; the one that was asked for; the first, where there is none. */
+async function generationsToPrepare(db: Queryable, asked: number | undefined): Promise<GenerationToPrepare[]> {
+  const { rows: there } = await db.query<{ there: boolean }>(
+    `select to_regclass('ops.generation') is not null as there`,
+  );
+  const { rows } =
+    there[0]?.there === true
+      ? await db.query<GenerationToPrepare>(
+          `select id, case when $1::int is null then state <> 'active' else id <> $1 end as "ownRules"
+             from ops.generation where state <> 'dropped' order by id`,
+          [asked ?? null],
+        )
+      : { rows: [] };
+  const missing = asked ?? (rows.length === 0 ? 1 : null);
+  if (missing === null || rows.some(({ id }) => id === missing)) return rows;
+  return [...rows, { id: missing, ownRules: false }];
 }
 
 /** All of it or nothing. */
@@ -94,23 +114,6 @@ async function makeAll(tx: Queryable, o: InitOptions): Promise<MadeRoles & { url
   // Before the commit: a password that nobody knows would be of no use.
   if (any) keepUrls(o.urlsFile, { url: o.databaseUrl, prefix: o.rolePrefix, passwords: invented });
   return { ...made, urlsFile: any ? o.urlsFile : null };
-}
-
-async function converge(tx: Queryable, schemas: Schemas, roles: ExistingRoles): Promise<InitReport['rights']> {
-  const done = { granted: 0, revoked: 0, policies: 0 };
-  // Services that run as the owner need no rights, and what everybody may do is then nobody's concern.
-  if (Object.keys(roles).length === 0) return done;
-  for (let round = 0; ; round++) {
-    const { grants, revokes, policies } = await missingStatements(tx, schemas, roles);
-    const all = [...revokes, ...grants, ...policies];
-    if (all.length === 0) return done;
-    if (round === roundsMax)
-      throw new CommandError(`Rights could not be set: ${all[0]} has no effect. Are you the owner?`);
-    for (const statement of all) await tx.query(statement);
-    done.granted += grants.length;
-    done.revoked += revokes.length;
-    done.policies += policies.length;
-  }
 }
 
 function named(made: MadeRoles, roles: ExistingRoles): { created: string[]; passwordsSet: string[] } {

@@ -1,3 +1,4 @@
+import { columnsRead } from '@leakage/diff';
 import type { RoleName } from './role-table.ts';
 
 /** One thing that a role may do. `on` and `name` as in GRANT; `column` where it is about one column only. */
@@ -34,6 +35,8 @@ const readByFunctions = {
 const moved = ['next_offset', 'last_offset', 'last_fingerprint', 'holes', 'updated_at'];
 const counted = ['accepted', 'superseded', 'duplicates', 'conflicts', 'quarantined'];
 const registered = ['pipeline', 'topic', 'partition', 'first_offset', 'next_offset', 'cluster_id'];
+/** A record as it was received. */
+const archived = ['kafka_topic', 'kafka_partition', 'kafka_offset', 'kafka_timestamp', 'kafka_key', 'payload'];
 const placed = ['kafka_topic', 'kafka_partition', 'kafka_offset'];
 const audited = ['action', 'actor', 'remote_address', 'member_pid', 'key_id', 'purpose', 'fields', 'request_id'];
 
@@ -98,6 +101,11 @@ export function wantedRights(catalog: Catalog): Right[] {
     may(role, 'EXECUTE', 'function', functionsOf('ops', ['publish', 'view_columns']));
   }
 
+  // A generation that is built anew may begin with what Kafka has forgotten.
+  may('silver', 'USAGE', 'schema', [bronze]);
+  may('silver', 'SELECT', 'table', inSchema(bronze, bronzeTables), archived);
+  may('silver', 'EXECUTE', 'function', functionsOf(bronze, ['summarise']));
+  may('silver', 'UPDATE', 'table', ['ops.generation'], ['caught_up_at']);
   // Its staging tables are temporary ones.
   may('silver', 'TEMPORARY', 'database', database);
   may('silver', 'UPDATE', 'table', ['ops.shard'], ['state_version', 'change_seq', 'wm_digital', 'wm_calls']);
@@ -108,7 +116,7 @@ export function wantedRights(catalog: Catalog): Right[] {
   may('gold', 'SELECT INSERT UPDATE', 'table', ['ops.parameter']);
 
   may('api', 'USAGE', 'schema', ['app', catalog.gold]);
-  may('api', 'SELECT', 'table', ['app.migrations', 'ops.position']);
+  may('api', 'SELECT', 'table', ['app.migrations', 'ops.position', 'ops.verification', 'ops.promotion']);
   may('api', 'INSERT', 'table', ['app.audit'], audited);
   may('reader', 'USAGE', 'schema', [catalog.gold]);
   may(
@@ -134,6 +142,11 @@ export function wantedRights(catalog: Catalog): Right[] {
         'table',
         inSchema(silver, ['change_log', 'call_fact', 'journey_outcome', 'member_profile']),
       );
+      // What a diff of two generations compares call by call: no column that names a member.
+      may('api', 'USAGE', 'schema', [silver]);
+      for (const [table, columns] of Object.entries(columnsRead)) {
+        may('api', 'SELECT', 'table', [`${silver}.${table}`], columns);
+      }
     }
     if (gold !== null) {
       may('gold', 'USAGE', 'schema', [gold]);
@@ -171,6 +184,7 @@ const ofSilver = "starts_with(pipeline, 'silver_'::text)";
 export const policies: readonly Policy[] = [
   { role: 'silver', table: 'ops.shard', command: 'UPDATE', using: 'true', check: null },
   { role: 'gold', table: 'ops.shard', command: 'UPDATE', using: 'true', check: 'false' },
+  { role: 'gold', table: 'ops.reader', command: 'ALL', using: "(reader = 'gold'::text)", check: null },
   { role: 'bronze', table: 'ops.position', command: 'ALL', using: ofBronze, check: null },
   { role: 'silver', table: 'ops.position', command: 'ALL', using: ofSilver, check: null },
 ];

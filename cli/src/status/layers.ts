@@ -82,13 +82,22 @@ export async function newestRecord(
   return rows[0] ?? { emittedAt: null, kafkaTimestamp: null };
 }
 
+/** Of what is neither repaired nor discarded. */
 export async function topReasons(db: Queryable, silver: string): Promise<{ reason: string; records: number }[]> {
   const { rows } = await db.query<{ reason: string; records: number }>(
     `select reason, count(*) as records
-       from ${silver}.quarantine_record, unnest(reasons) as r (reason)
+       from ${silver}.quarantine, unnest(reasons) as r (reason)
+      where status = 'open'
       group by reason order by count(*) desc, reason limit 6`,
   );
   return rows;
+}
+
+export async function resolvedRecords(db: Queryable, silver: string): Promise<number> {
+  const { rows } = await db.query<{ records: number }>(
+    `select count(*) as records from ${silver}.quarantine where status <> 'open'`,
+  );
+  return rows[0]?.records ?? 0;
 }
 
 /** The figures that people ask for first, over the days of daily_leakage_summary. */

@@ -1,4 +1,6 @@
 import { styleText } from 'node:util';
+import { daysOf } from '../verify/report.ts';
+import type { Verification } from '../verify/verification-store.ts';
 import { businessLines } from './business-lines.ts';
 import type { Counts, Status } from './types.ts';
 
@@ -27,6 +29,7 @@ export function statusLines(s: Status): string[] {
     ...outcomeLines(s),
     ...quarantineLines(s),
     ...validationLines(s),
+    `${title('verified')}${verificationText(s)}`,
     '',
     ...businessLines(s.summary),
     ...s.warnings.map((warning) => `${styleText('yellow', '!')} ${warning}`),
@@ -113,6 +116,20 @@ function validationLines({ validation }: Status): string[] {
     `${title('validation')}${failed.length === 0 ? good(`${validation.length} quick checks hold`) : bad(`${failed.length} of ${validation.length} quick checks fail`)} (npx leakage verify recomputes everything)`,
     ...failed.map((check) => `${indent}${bad(`${check.name}: ${check.detail}`)}`),
   ];
+}
+
+/** The newest verification, and the newest of everything where that is another one. */
+function verificationText(s: Status): string {
+  const { newest, newestFull } = s.verification;
+  if (newest === null) return 'never (npx leakage verify recomputes everything)';
+  const shown = newestFull === null || newestFull.endedAt === newest.endedAt ? [newest] : [newest, newestFull];
+  const text = shown.map((one) => verifiedText(s, one)).join('; ');
+  return shown.every(({ ok }) => ok) ? text : `${text}: run npx leakage verify`;
+}
+
+function verifiedText(s: Status, one: Verification): string {
+  const scope = `${daysOf({ from: one.fromDay, to: one.toDay })}, ${age(s, one.endedAt)}`;
+  return one.ok ? `${scope}: ${good('equal')}` : bad(`DIFFERENT: ${scope}, ${one.differing.length} checks`);
 }
 
 const instant = (iso: string | null) => (iso === null ? 'none yet' : iso.slice(0, 19).replace('T', ' '));

@@ -1,3 +1,5 @@
+import type { Verifications } from '../verify/verification-store.ts';
+
 /** Everything that `leakage status` says, as one JSON document. Instants are ISO 8601; no member ids. */
 export interface Status {
   at: string;
@@ -11,8 +13,13 @@ export interface Status {
   rows: { bronze: Counts; silver: Counts; gold: Counts };
   outcomes: Outcomes & { holes: number; records: number };
   conservation: { partitions: number; broken: BrokenPartition[] };
+  /** Why records are in quarantine, those that were repaired or discarded left out. */
   quarantine: { reason: string; records: number }[];
+  /** How many were repaired or discarded. */
+  resolved: number;
   validation: Validation[];
+  /** What the independent recomputation has said last of this generation. */
+  verification: Verifications;
   /** Per journey, over the days of daily_leakage_summary. */
   summary: BusinessRow[];
   warnings: string[];

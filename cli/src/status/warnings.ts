@@ -40,12 +40,19 @@ function dataWarnings(s: Omit<Status, 'warnings'>): string[] {
   const found: string[] = [];
   if (s.conservation.broken.length > 0) found.push('Some partitions do not add up: npx leakage verify shows where.');
   for (const check of s.validation) if (!check.ok) found.push(`${check.name}: ${check.detail}.`);
+  const { newest, newestFull } = s.verification;
+  if (newest?.ok === false || newestFull?.ok === false) {
+    found.push('The newest verification found differences: npx leakage verify shows the rows.');
+  }
   const { quarantined, conflicts, records } = s.outcomes;
-  if (records > 0 && quarantined / records > quarantinedShare) {
-    found.push(`${((100 * quarantined) / records).toFixed(1)} % of all records are in quarantine.`);
+  const open = quarantined - s.resolved;
+  if (records > 0 && open / records > quarantinedShare) {
+    found.push(
+      `${((100 * open) / records).toFixed(1)} % of all records are in quarantine: npx leakage quarantine list.`,
+    );
   }
   if (conflicts > 0 || (s.rows.silver.conflicts ?? 0) > 0) {
-    found.push('Some records contradict each other at the same revision: see silver.conflicts.');
+    found.push('Some records contradict each other at the same revision: npx leakage quarantine conflicts.');
   }
   const { digital, calls } = s.watermarks;
   if (

@@ -1,4 +1,4 @@
-/** Ctrl-C and its relatives, as one signal that is aborted once. */
+/** Ctrl-C and its relatives, and the end of a parent that holds a channel to us, as one signal that is aborted once. */
 export interface Interruption {
   readonly signal: AbortSignal;
   /** Called when somebody insists. */
@@ -24,14 +24,25 @@ export function watchInterruption(): Interruption {
     }
   };
   const onLostTerminal = () => abort.abort(new Error('the terminal is gone'));
+  const onLostParent = () => abort.abort(new Error('the parent process is gone'));
   for (const signal of signals) process.on(signal, onSignal);
+  if (process.connected) process.on('disconnect', onLostParent);
   process.stdout.on('error', onLostTerminal);
   return {
     signal: abort.signal,
     onInsist: (action) => insisting.push(action),
     [Symbol.dispose]: () => {
       for (const signal of signals) process.off(signal, onSignal);
+      process.off('disconnect', onLostParent);
       process.stdout.off('error', onLostTerminal);
     },
   };
+}
+
+/** Resolves when the signal is aborted, or at once where it is. */
+export async function aborted(signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    if (signal.aborted) resolve();
+  });
 }

@@ -2,19 +2,33 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createKafkaClient, ensureTopics, type KafkaClient, kafkaClientOptions } from '@leakage/kafka';
-import { createPool, type Pool } from '@leakage/postgres';
+import { activeGeneration, createPool, type Pool } from '@leakage/postgres';
 import { formatEnvironmentFile, type Logger } from '@leakage/runtime';
 import { topicTable } from '@leakage/schemas';
 import { freePorts, isFree, type LocalStack, replaceFile } from '../../local/index.ts';
 import { CommandError } from '../command-error.ts';
 import { quietLogger } from '../connect.ts';
 import { connectionChecks } from '../doctor/connections.ts';
-import type { Interruption } from './interruption.ts';
+import { showPresence } from '../generations/presence.ts';
+import { GenerationRunner } from '../generations/runner.ts';
+import type { WorkedOn } from '../generations/worked-on.ts';
+import { aborted, type Interruption } from './interruption.ts';
 import { isCaughtUp, type Progress, readProgress } from './progress.ts';
 import { progressLine, type Screen } from './screen.ts';
-import { historySent, type RunningService, startGenerator, startPipeline, waitUntilReady } from './services.ts';
-import { kafkaEnvironment, passedOnSettings, type UpSettings } from './settings.ts';
+import {
+  historySent,
+  type RunningService,
+  type StartServicesOptions,
+  startGeneration,
+  startGenerator,
+  startPipeline,
+  startVerifier,
+  waitUntilReady,
+} from './services.ts';
+import { kafkaEnvironment, passedOnSettings, type UpSettings, verifyEveryMs } from './settings.ts';
 import { summary } from './summary.ts';
+import type { SupervisedService } from './supervisor.ts';
+import { differenceTeller } from './verdicts.ts';
 
 export interface ProductOptions {
   readonly stack: LocalStack;
@@ -34,9 +48,11 @@ interface Product extends ProductOptions {
   readonly envFile: string;
   readonly apiUrl: string;
   /** Stops it at the end. */
-  readonly own: (running: RunningService) => void;
+  readonly own: (service: SupervisedService) => void;
   /** And ends everything when it is beyond help. */
-  readonly supervise: (running: RunningService) => void;
+  readonly supervise: (service: SupervisedService) => void;
+  /** The same for the processes of generations; what is beyond help of the active one ends everything. */
+  readonly runGenerations: (start: (generation: WorkedOn) => Promise<RunningService[]>) => Promise<RunningService[]>;
 }
 
 const readyWithinMs = 120_000;
@@ -59,11 +75,13 @@ export async function runProduct(o: ProductOptions): Promise<string | null> {
   void stack.broken.then(end);
 
   const log = quietLogger('up');
-  const running: RunningService[] = [];
+  const running: SupervisedService[] = [];
+  let generations: GenerationRunner | null = null;
   interruption.onInsist(() => {
-    for (const { service } of running) service.kill();
+    for (const service of running) service.kill();
+    generations?.kill();
   });
-  const pool = createPool({ url: stack.databaseUrl, applicationName: 'leakage-up', max: 2, log });
+  const pool = createPool({ url: stack.databaseUrl, applicationName: 'leakage-up', max: 3, log });
   const envFile = join(stack.folder.path, 'env');
   try {
     const product: Product = {
@@ -76,20 +94,44 @@ export async function runProduct(o: ProductOptions): Promise<string | null> {
       own: (one) => running.push(one),
       supervise: (one) => {
         running.push(one);
-        void one.service.broken.then(end);
+        void one.broken.then(end);
+      },
+      runGenerations: (start) => {
+        generations = new GenerationRunner({
+          db: pool,
+          serves: () => true,
+          start,
+          onBroken: (id, why) => {
+            activeGeneration(pool).then(
+              (active) => ((active ?? id) === id ? end(why) : screen.say(`Generation ${id} stands still: ${why}`)),
+              () => end(why),
+            );
+          },
+          say: screen.say,
+        });
+        return generations.start();
       },
     };
+    const presence = pool.withConnection(async (connection) => {
+      await showPresence(connection);
+      await aborted(over.signal);
+    });
+    presence.catch(() => undefined); // nobody who is absent is missed: another command then runs what it builds itself
     await untilOver(over.signal, run(product));
   } finally {
     over.abort();
     screen.renew('');
     screen.say('Stopping ...');
-    await Promise.all(running.map(({ service }) => service.stop()));
+    await Promise.all([...running.map((service) => service.stop()), stopped(generations)]);
     await pool.stop();
     rmSync(envFile, { force: true });
     await stack.stop();
   }
   return trouble;
+}
+
+async function stopped(runner: GenerationRunner | null): Promise<void> {
+  await runner?.stop();
 }
 
 function connectTo(stack: LocalStack, settings: UpSettings, log: Logger) {
@@ -100,11 +142,7 @@ function connectTo(stack: LocalStack, settings: UpSettings, log: Logger) {
 
 /** The work, or the end, whichever comes first; what fails after the end is nobody's business any more. */
 async function untilOver(over: AbortSignal, work: Promise<void>): Promise<void> {
-  const ended = new Promise<void>((resolve) => {
-    over.addEventListener('abort', () => resolve());
-    if (over.aborted) resolve();
-  });
-  await Promise.race([ended, work]);
+  await Promise.race([aborted(over), work]);
 }
 
 async function run(p: Product): Promise<void> {
@@ -149,8 +187,7 @@ async function chooseApiUrl({ apiHost, apiPort }: UpSettings, screen: Screen): P
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** Starts them, waits until they are ready, and only then lets events come. */
-async function startServices(p: Product): Promise<RunningService | undefined> {
+function serviceOptions(p: Product): StartServicesOptions {
   const env = {
     ...process.env,
     ...kafkaEnvironment(p.settings, p.stack.brokers),
@@ -158,9 +195,15 @@ async function startServices(p: Product): Promise<RunningService | undefined> {
     LEAKAGE_DATA_DIR: p.stack.folder.path,
     API_PORT: new URL(p.apiUrl).port,
   };
-  const o = { folder: p.stack.folder, env, say: p.screen.say };
-  const pipeline = await startPipeline(o);
-  pipeline.forEach(p.supervise);
+  return { folder: p.stack.folder, env, say: p.screen.say };
+}
+
+/** Starts them, waits until they are ready, and only then lets events come. */
+async function startServices(p: Product): Promise<RunningService | undefined> {
+  const o = serviceOptions(p);
+  const ofProduct = await startPipeline(o);
+  for (const { service } of ofProduct) p.supervise(service);
+  const pipeline = [...ofProduct, ...(await p.runGenerations((generation) => startGeneration(o, generation)))];
   p.screen.say(`Starting ${pipeline.map(({ service }) => service.name).join(', ')}`);
   const late = await waitUntilReady(pipeline, { withinMs: readyWithinMs, signal: p.over });
   if (p.over.aborted) return undefined;
@@ -173,14 +216,24 @@ async function startServices(p: Product): Promise<RunningService | undefined> {
 }
 
 /** Without it there is no new event, and everything else goes on. */
-function superviseGenerator(p: Product, generator: RunningService): void {
-  p.own(generator);
-  void generator.service.broken.then((why) => p.screen.say(`No synthetic events any more: ${why}`));
+function superviseGenerator(p: Product, { service }: RunningService): void {
+  p.own(service);
+  void service.broken.then((why) => p.screen.say(`No synthetic events any more: ${why}`));
+}
+
+/** Nobody waits for it either. It begins when the history is through: before that it would only be in the way. */
+function superviseVerifier(p: Product): void {
+  const everyMs = verifyEveryMs(p.settings);
+  if (everyMs === null) return;
+  const verifier = startVerifier(serviceOptions(p), everyMs);
+  p.own(verifier);
+  void verifier.broken.then((why) => p.screen.say(`Nothing is verified any more: ${why}`));
 }
 
 /** Shows progress until the end, and once, when the history is through (or everything is ready), the summary. */
 async function watch(p: Product, generator: RunningService | undefined): Promise<void> {
   let before: { progress: Progress; at: number } | null = null;
+  const tellDifferences = differenceTeller(p.pool, p.screen.say);
   for (let told = false; !p.over.aborted; await sleep(lookEveryMs)) {
     try {
       const progress = await readProgress({ ...p, goldSchema: p.settings.goldSchema });
@@ -193,7 +246,9 @@ async function watch(p: Product, generator: RunningService | undefined): Promise
       if (!told && history === 1 && isCaughtUp(progress)) {
         told = true;
         for (const line of await summary({ ...p, progress })) p.screen.say(line);
+        superviseVerifier(p);
       }
+      await tellDifferences();
     } catch (error) {
       p.screen.renew(`progress cannot be read: ${error instanceof Error ? error.message : String(error)}`);
     }

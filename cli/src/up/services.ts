@@ -1,14 +1,19 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DataFolder, freePorts } from '../../local/index.ts';
+import type { WorkedOn } from '../generations/worked-on.ts';
+import { withoutRules } from '../service-once.ts';
 import { SupervisedService } from './supervisor.ts';
 
-/** What the product consists of, in the order in which records pass through it, with the usual port of each one's health. */
+/** What the product consists of, with the usual port of each one's health. */
 const pipeline = [
   ['bronze-sink', 9101],
+  ['api', 9105],
+] as const;
+/** What every generation has processes of. */
+const ofGeneration = [
   ['silver-joiner', 9102],
   ['gold-aggregator', 9103],
-  ['api', 9105],
 ] as const;
 const generator = ['generator', 9100] as const;
 
@@ -29,22 +34,45 @@ export function startPipeline(o: StartServicesOptions): Promise<RunningService[]
   return start(pipeline, o);
 }
 
+/**
+ * The processes of one generation. The active one's hear what the settings say about rules, and refuse to mix them; the others
+ * were made with rules of their own.
+ */
+export async function startGeneration(o: StartServicesOptions, { id, state }: WorkedOn): Promise<RunningService[]> {
+  const env = { ...o.env, ...(state === 'active' ? {} : withoutRules), GENERATION: String(id) };
+  return await start(ofGeneration, { ...o, env, suffix: state === 'active' ? '' : `-${id}`, mayFinish: true });
+}
+
 export async function startGenerator(o: StartServicesOptions): Promise<RunningService | undefined> {
-  const [running] = await start([generator], o);
+  const [running] = await start([generator], { ...o, mayFinish: true });
   return running;
+}
+
+const firstVerificationMs = 3 * 60_000;
+
+/** Verifies again and again, beside everything else; the first time a few minutes after the start. */
+export function startVerifier(o: StartServicesOptions, everyMs: number): SupervisedService {
+  const seconds = (ms: number) => `${Math.ceil(ms / 1000)}s`;
+  const plan = {
+    name: 'verifier',
+    script: join(projectFolder, 'cli', 'bin', 'leakage.mjs'),
+    args: ['verify', '--every', seconds(everyMs), '--first-in', seconds(Math.min(everyMs, firstVerificationMs))],
+    env: o.env,
+  };
+  return new SupervisedService(plan, { folder: o.folder, cwd: projectFolder, say: o.say });
 }
 
 async function start(
   table: readonly (readonly [string, number])[],
-  o: StartServicesOptions,
+  o: StartServicesOptions & { readonly suffix?: string; readonly mayFinish?: boolean },
 ): Promise<RunningService[]> {
   const ports = await freePorts(table.map(([, port]) => port));
   return table.map(([name], i) => {
     const plan = {
-      name,
+      name: `${name}${o.suffix ?? ''}`,
       script: join(projectFolder, 'services', name, 'src', 'main.ts'),
       env: { ...o.env, METRICS_HOST: '127.0.0.1', METRICS_PORT: String(ports[i]) },
-      mayFinish: name === 'generator',
+      mayFinish: o.mayFinish ?? false,
     };
     const service = new SupervisedService(plan, { folder: o.folder, cwd: projectFolder, say: o.say });
     return { service, healthUrl: `http://127.0.0.1:${ports[i]}` };

@@ -11,9 +11,28 @@ import {
   SettingsError,
   type SettingsOf,
   schemaSettings,
+  setting,
   settingsSet,
   settingsText,
 } from '@leakage/runtime';
+import { durationKind, parseDuration } from '../duration.ts';
+
+const off = 'off';
+
+/** What `leakage up` reads for itself alone. */
+export const upOnlySettings = {
+  verifyEvery: setting.string({
+    env: 'VERIFY_EVERY',
+    default: '6h',
+    valid: (text) => text === off || parseDuration(text) !== null,
+    kind: `${durationKind}; or ${off}`,
+    help: 'How often the last days are verified while everything runs; once a day everything is.',
+  }),
+};
+
+/** Null: never. */
+export const verifyEveryMs = ({ verifyEvery }: SettingsOf<typeof upOnlySettings>): number | null =>
+  parseDuration(verifyEvery);
 
 const { kafkaBrokers, ...howToConnect } = kafkaConnectionSettings;
 const spec = {
@@ -23,6 +42,7 @@ const spec = {
   topicPrefix: kafkaSettings.topicPrefix,
   goldSchema: schemaSettings.goldSchema,
   ...apiSettings,
+  ...upOnlySettings,
 };
 
 export type UpSettings = SettingsOf<typeof spec>;

@@ -6,8 +6,9 @@ import { type DataFolder, type Ending, launch, type ServerProcess } from '../../
 export interface ServicePlan {
   readonly name: string;
   readonly script: string;
+  readonly args?: readonly string[];
   readonly env: NodeJS.ProcessEnv;
-  /** Exit code 0 means that it has done what it had to do, and it is not started again. */
+  /** Exit code 0 means that it has done what it had to do, and it is not started again (by us). */
   readonly mayFinish?: boolean;
 }
 
@@ -104,7 +105,7 @@ export class SupervisedService {
       runFolder: this.#o.folder.run,
       stop: { title: this.name, order: 0, steps: stopSteps },
       command: process.execPath,
-      args: [this.#plan.script],
+      args: [this.#plan.script, ...(this.#plan.args ?? [])],
       cwd: this.#o.cwd,
       env: this.#plan.env,
       ipc: true,

@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import type { Check, Difference } from '@leakage/oracle';
+import type { Check, DayRange, Difference, NotChecked } from '@leakage/oracle';
 import type { VerifyReport } from '../verify.ts';
 
 const whole = new Intl.NumberFormat('en-US');
@@ -10,17 +10,43 @@ export function verifyLines(report: VerifyReport): string[] {
   const wrong = report.checks.filter((check) => check.differences > 0);
   const verdict =
     wrong.length === 0
-      ? styleText('green', 'everything is equal')
+      ? styleText('green', report.days === null ? 'everything is equal' : 'equal')
       : styleText('red', `${wrong.length} of ${report.checks.length} checks differ`);
+  const title = report.days === null ? '' : `, ${daysOf(report.days)}`;
   return [
-    `Generation ${report.generation}, recomputed from ${whole.format(report.records)} records of bronze in ${seconds(report.recomputeMs)}: ${verdict}`,
+    `Generation ${report.generation}${title}, recomputed from ${whole.format(report.records)} records of bronze in ${seconds(report.recomputeMs)}: ${verdict}`,
     '',
     ...report.checks.map(checkLine),
+    ...report.notChecked.map(notCheckedLine),
     ...report.warnings.map(noteLine),
     ...wrong.flatMap((check) => ['', ...differenceLines(check)]),
     '',
     `${seconds(report.elapsedMs)} in all${report.waitedMs >= 1000 ? `, after ${seconds(report.waitedMs)} of waiting for bronze and gold` : ''}`,
   ];
+}
+
+/** Local days for people. */
+export function daysOf({ from, to }: DayRange): string {
+  if (from !== null && to !== null) return from === to ? from : `${from} to ${to}`;
+  if (from !== null) return `from ${from} on`;
+  return to === null ? 'everything' : `up to ${to}`;
+}
+
+/** What a run has found, on one line. */
+export function resultLine(report: VerifyReport): string {
+  const scope = report.days === null ? 'everything' : daysOf(report.days);
+  const wrong = report.checks.filter(({ differences }) => differences > 0);
+  const found =
+    wrong.length === 0
+      ? 'equal'
+      : `${wrong.length} of ${report.checks.length} checks differ (${wrong.map(({ name }) => name).join('; ')})`;
+  const effort = `${whole.format(report.records)} records in ${seconds(report.elapsedMs)}`;
+  return `generation ${report.generation}, ${scope}: ${found}, ${effort}`;
+}
+
+function notCheckedLine({ name, rows, reason }: NotChecked): string {
+  const some = rows === null ? '' : ` of ${whole.format(rows)} rows`;
+  return styleText('dim', `  not   ${name}${some}: ${reason}`);
 }
 
 function noteLine({ rule, name, count, of }: VerifyReport['warnings'][number]): string {

@@ -10,7 +10,7 @@ export interface PartitionLag {
   readonly lag: number;
 }
 
-export type ConsumerMetrics = ReturnType<typeof consumerMetrics>;
+export type BatchMetrics = ReturnType<typeof batchMetrics>;
 
 export interface ConsumerFigures {
   readonly groupId: string;
@@ -19,7 +19,7 @@ export interface ConsumerFigures {
 }
 
 /** What one consumer tells about itself; `figures` is asked at each scrape. */
-export function consumerMetrics(metrics: Metrics, figures: ConsumerFigures) {
+export function consumerMetrics(metrics: Metrics, figures: ConsumerFigures): BatchMetrics {
   metrics.gauge({
     name: 'kafka_consumergroup_lag',
     help: 'Readable records that are not applied yet, by owned partition',
@@ -32,6 +32,21 @@ export function consumerMetrics(metrics: Metrics, figures: ConsumerFigures) {
       }
     },
   });
+  metrics.gauge({
+    name: 'leakage_kafka_buffered_records',
+    help: 'Records delivered and not yet taken into a batch',
+    collect: (gauge) => gauge.set(figures.held().records),
+  });
+  metrics.gauge({
+    name: 'leakage_kafka_buffered_bytes',
+    help: 'Estimated memory of the buffered records',
+    collect: (gauge) => gauge.set(figures.held().bytes),
+  });
+  return batchMetrics(metrics);
+}
+
+/** What is told of batches, wherever their records were read from. */
+export function batchMetrics(metrics: Metrics) {
   const records = metrics.counter({
     name: 'leakage_kafka_records_total',
     help: 'Records applied',
@@ -61,16 +76,6 @@ export function consumerMetrics(metrics: Metrics, figures: ConsumerFigures) {
     name: 'leakage_kafka_drops_total',
     help: 'Times that everything held was dropped and the positions were read again, by reason',
     labels: ['reason'],
-  });
-  metrics.gauge({
-    name: 'leakage_kafka_buffered_records',
-    help: 'Records delivered and not yet taken into a batch',
-    collect: (gauge) => gauge.set(figures.held().records),
-  });
-  metrics.gauge({
-    name: 'leakage_kafka_buffered_bytes',
-    help: 'Estimated memory of the buffered records',
-    collect: (gauge) => gauge.set(figures.held().bytes),
   });
   return {
     prepared: (seconds: number) => prepareSeconds.observe(seconds),

@@ -2,19 +2,19 @@ import { type Logger, retry, withDeadline } from '@leakage/runtime';
 import type { Admin, Consumer } from 'kafkajs';
 import { copartitionAssigner } from './assigner.ts';
 import { adminRetry, answered, clientRetry, connected, kafkaOf } from './client.ts';
-import { type ConsumerMetrics, consumerMetrics, type DropReason } from './consumer-metrics.ts';
+import { type BatchMetrics, consumerMetrics, type DropReason } from './consumer-metrics.ts';
 import { coordinatorAnswers } from './coordinator.ts';
 import { EndsWatch } from './ends-watch.ts';
 import { ConsumerError, LogLostError, LogReplacedError, messageOf, OtherClusterError } from './errors.ts';
 import { type HandlerOptions, handleBatch, handleHoles } from './handlers.ts';
 import { OffsetHints } from './hints.ts';
 import { Intake } from './intake.ts';
-import { consumerLimits } from './limits.ts';
+import { limitsOf } from './limits.ts';
 import { reposition } from './repositioning.ts';
 import { endsOf } from './topics.ts';
 import type { ConsumerLimits, ConsumerOptions, KafkaConsumer } from './types.ts';
 import { Watchdog } from './watchdog.ts';
-import { Writer } from './writer.ts';
+import { paceOf, Writer } from './writer.ts';
 
 /** How long a database or broker may not answer when positions are read: about 30 s. */
 const repositionRetry = { attempts: 10, baseMs: 200, maxMs: 5_000 } as const;
@@ -44,7 +44,7 @@ class StageConsumer<P> implements KafkaConsumer {
   readonly #failed = Promise.withResolvers<never>();
   readonly #done = Promise.withResolvers<void>();
   readonly #intake: Intake;
-  readonly #metrics: ConsumerMetrics;
+  readonly #metrics: BatchMetrics;
   readonly #admin: Admin;
   readonly #abort = new AbortController();
   #consumer: Consumer | null = null;
@@ -63,7 +63,7 @@ class StageConsumer<P> implements KafkaConsumer {
     this.#o = options;
     this.name = `consumer ${options.groupId}`;
     this.#log = options.log;
-    this.#limits = { ...consumerLimits, ...definedOf(options) };
+    this.#limits = limitsOf(options);
     this.#intake = new Intake(this.#limits);
     this.#metrics = consumerMetrics(options.metrics, {
       groupId: options.groupId,
@@ -206,6 +206,7 @@ class StageConsumer<P> implements KafkaConsumer {
         hints.offer();
         this.#lookWhetherDone();
       },
+      ...paceOf(this.#o),
       reposition: () => this.#reposition(consumer),
     });
   }
@@ -320,11 +321,5 @@ function isLoud(error: unknown): boolean {
     error instanceof LogReplacedError ||
     error instanceof OtherClusterError ||
     error instanceof ConsumerError
-  );
-}
-
-function definedOf<T extends object>(options: T): Partial<ConsumerLimits> {
-  return Object.fromEntries(
-    Object.entries(options).filter(([name, value]) => name in consumerLimits && value !== undefined),
   );
 }

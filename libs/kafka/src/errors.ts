@@ -13,6 +13,11 @@ export class OtherClusterError extends Error {
   override readonly name = 'OtherClusterError';
 }
 
+/** An archive does not have what it says that it has. */
+export class ArchiveLacksError extends Error {
+  override readonly name = 'ArchiveLacksError';
+}
+
 /** Nothing moves although it should. */
 export class StalledError extends Error {
   override readonly name = 'StalledError';

@@ -27,3 +27,9 @@ export const consumerLimits: ConsumerLimits = {
   // With less, one fetch does not last for one transaction (measured: 256 KB gives less than half the rate of 1 MB).
   fetchBytesPerPartition: 1024 * 1024,
 };
+
+/** The limits among the options of a consumer, and the usual ones where none are given. */
+export function limitsOf(options: Partial<ConsumerLimits>): ConsumerLimits {
+  const given = Object.entries(options).filter(([name, value]) => name in consumerLimits && value !== undefined);
+  return { ...consumerLimits, ...(Object.fromEntries(given) as Partial<ConsumerLimits>) };
+}

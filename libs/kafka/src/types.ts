@@ -54,13 +54,8 @@ export interface PositionStore {
   acceptLoss(lost: readonly LostRange[]): string;
 }
 
-/** Offsets `fromOffset` (inclusive, the position) to `nextOffset` (exclusive) that Kafka no longer has. */
-export interface LostRange {
-  readonly topic: string;
-  readonly partition: number;
-  readonly fromOffset: number;
-  readonly nextOffset: number;
-}
+/** Offsets from the position on that Kafka no longer has. */
+export type LostRange = OffsetRange;
 
 /**
  * applied: committed, and the database said so. moved: another process has moved a position; nothing was written.
@@ -75,6 +70,12 @@ export interface Stage<P> {
   apply(prepared: P): Promise<ApplyResult>;
 }
 
+/**
+ * Awaited after every batch, before the next one is begun: for who may not take all that the machine can give. Records are the
+ * batch's, ms is how long applying it took. Must heed the signal; meanwhile nothing is applied and the partitions are kept.
+ */
+export type Pace = (work: { readonly records: number; readonly ms: number }, signal: AbortSignal) => Promise<void>;
+
 export interface ConsumerOptions<P> extends Partial<ConsumerLimits> {
   readonly kafka: KafkaClient;
   readonly groupId: string;
@@ -85,6 +86,47 @@ export interface ConsumerOptions<P> extends Partial<ConsumerLimits> {
   readonly metrics: Metrics;
   /** Aborted: nobody waits for `ready` any more, it rejects. Stopping is still `stop`'s. */
   readonly signal?: AbortSignal;
+  readonly pace?: Pace;
+}
+
+/** Offsets `fromOffset` (inclusive) to `nextOffset` (exclusive) of one partition. */
+export interface OffsetRange {
+  readonly topic: string;
+  readonly partition: number;
+  readonly fromOffset: number;
+  readonly nextOffset: number;
+}
+
+/** How far an archive of a partition reaches. */
+export interface ArchivedPartition extends PartitionEnds {
+  /** The cluster that its records came from. */
+  readonly clusterId: string;
+  /** Offsets between `low` and `high` that never had a record, or whose loss somebody has accepted. */
+  readonly holes: number;
+}
+
+/** Records that are kept elsewhere than in Kafka, each once, under the offsets that they had there. */
+export interface RecordArchive {
+  /** Every partition, as of one instant. */
+  ends(): Promise<ArchivedPartition[]>;
+  /** The records of these ranges, all of one topic, ascending within a partition. */
+  read(ranges: readonly OffsetRange[]): Promise<KafkaRecord[]>;
+  /** Everything up to these ends is applied: throws ArchiveLacksError when fewer records were found than there should be. */
+  mustBeWhole(ends: readonly ArchivedPartition[]): Promise<void>;
+}
+
+export interface ArchiveReaderOptions<P>
+  extends Partial<ConsumerLimits>,
+    Pick<ConsumerOptions<P>, 'positions' | 'stage' | 'log' | 'metrics' | 'pace'> {
+  readonly archive: RecordArchive;
+  /** Partitions of other topics are left alone. */
+  readonly topics: readonly string[];
+}
+
+export interface ArchiveReader extends Part {
+  readonly failed: Promise<never>;
+  /** Everything in the archive is applied, but for what came in the last moment: Kafka goes on at the positions. */
+  readonly done: Promise<void>;
 }
 
 /** Law 10: everything that could grow or last has a name here. Defaults in `limits.ts`. */

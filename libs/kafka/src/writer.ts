@@ -1,14 +1,14 @@
 import { DeadlineError, type Logger, sleep, withDeadline } from '@leakage/runtime';
-import type { ConsumerMetrics, DropReason } from './consumer-metrics.ts';
+import type { BatchMetrics, DropReason } from './consumer-metrics.ts';
 import { ConsumerError, messageOf, StalledError } from './errors.ts';
 import type { Intake, TakenBatch } from './intake.ts';
-import type { ApplyResult, ConsumerLimits, Stage } from './types.ts';
+import type { ApplyResult, ConsumerLimits, ConsumerOptions, Pace, Stage } from './types.ts';
 
 export interface WriterOptions<P> {
   readonly intake: Intake;
   readonly stage: Stage<P>;
   readonly limits: Pick<ConsumerLimits, 'lingerMs' | 'applyMs' | 'failuresMax' | 'movedMax' | 'maxBatchRecords'>;
-  readonly metrics: ConsumerMetrics;
+  readonly metrics: BatchMetrics;
   readonly log: Logger;
   /** Reads the positions of all owned partitions again and opens their lanes. */
   reposition(): Promise<void>;
@@ -16,6 +16,12 @@ export interface WriterOptions<P> {
   drop(reason: DropReason): void;
   /** After each commit; for hints only, it decides nothing (law 2). */
   onApplied(): void;
+  readonly pace?: Pace;
+}
+
+/** The option, where it is given. */
+export function paceOf({ pace }: Pick<ConsumerOptions<unknown>, 'pace'>): { readonly pace?: Pace } {
+  return pace === undefined ? {} : { pace };
 }
 
 interface PreparedBatch<P> {
@@ -59,7 +65,7 @@ export class Writer<P> {
   /** Returns after `stop`; throws when the consumer cannot go on. */
   async run(): Promise<void> {
     let ahead: PreparedBatch<P> | null = null;
-    while (!this.#stopped) {
+    while (!this.stopped) {
       if (!this.#o.intake.positioned) {
         ahead = null;
         await this.#o.reposition();
@@ -69,12 +75,22 @@ export class Writer<P> {
       ahead = null;
       if (next === null || this.#isVoid(next.batch)) continue;
       const prepared = await this.#prepared(next);
-      if (this.#stopped || this.#isVoid(next.batch)) continue;
+      if (this.stopped || this.#isVoid(next.batch)) continue;
+      const began = performance.now();
       ahead = await this.#applyAndPrepareAhead(next.batch, prepared);
+      await this.#rest({ records: next.batch.records, ms: performance.now() - began });
     }
   }
 
-  get #stopped(): boolean {
+  async #rest(work: Parameters<Pace>[0]): Promise<void> {
+    try {
+      await this.#o.pace?.(work, this.#stop.signal);
+    } catch (error) {
+      if (!this.stopped) throw error;
+    }
+  }
+
+  get stopped(): boolean {
     return this.#stop.signal.aborted;
   }
 
@@ -85,8 +101,8 @@ export class Writer<P> {
   /** Waits for something to arrive; null when there is something else to do. */
   async #nextBatch(): Promise<PreparedBatch<P> | null> {
     const { intake, limits } = this.#o;
-    while (!this.#stopped && intake.positioned && !intake.pending) await intake.changed.heard();
-    if (this.#stopped || !intake.positioned) return null;
+    while (!this.stopped && intake.positioned && !intake.pending) await intake.changed.heard();
+    if (this.stopped || !intake.positioned) return null;
     await this.#linger(limits.lingerMs);
     return this.#takeAndPrepare();
   }
@@ -97,7 +113,7 @@ export class Writer<P> {
     await new Promise((resolve) => setImmediate(resolve));
     const end = performance.now() + lingerMs;
     for (let left = lingerMs; left > 0; left = end - performance.now()) {
-      if (this.#stopped || !intake.positioned || intake.full) return;
+      if (this.stopped || !intake.positioned || intake.full) return;
       await intake.changed.heard(left);
     }
   }
@@ -138,9 +154,9 @@ export class Writer<P> {
     });
     let ahead: PreparedBatch<P> | null = null;
     // Only a full batch is worth taking early: a smaller one would keep what arrives meanwhile waiting for the one after.
-    while (!settled && ahead === null && !this.#stopped && !this.#isVoid(batch)) {
+    while (!settled && ahead === null && !this.stopped && !this.#isVoid(batch)) {
       if (this.#o.intake.full) ahead = this.#takeAndPrepare();
-      else await Promise.race([applying, this.#o.intake.changed.heard()]);
+      if (ahead === null) await Promise.race([applying, this.#o.intake.changed.heard()]);
     }
     const outcome = await applying;
     if (outcome === 'applied') {
@@ -195,7 +211,7 @@ export class Writer<P> {
     if (failures === 0) return;
     const waitMs = Math.min(backoffMaxMs, backoffBaseMs * 2 ** Math.min(failures - 1, 10)) * (1 - Math.random() / 2);
     await sleep(waitMs, this.#stop.signal).catch((error: unknown) => {
-      if (!this.#stopped) throw error;
+      if (!this.stopped) throw error;
     });
   }
 }

@@ -8,6 +8,8 @@ export interface Comparison {
   key: readonly string[];
   /** Every other column that must be equal. */
   columns: readonly string[];
+  /** What says to which local day a row belongs: a date, or an instant; absent: to none. */
+  day?: string | { readonly instant: string };
   /** Select of the oracle's rows; one row per key. */
   expected: string;
   /** Select of the stored rows. */

@@ -2,7 +2,7 @@
 import { literal, milliseconds, textArray } from './sql.ts';
 import type { OracleRules } from './types.ts';
 
-const repeatWindow = `interval '168 hours'`;
+export const repeatWindow = `interval '168 hours'`;
 const failures = `('error', 'abandon')`;
 
 /** The reason table, one row per call reason and per IVR token. */

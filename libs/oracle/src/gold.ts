@@ -10,6 +10,7 @@ const cell = (columns: readonly string[]) => columns.map(cellColumn).join(', ');
 
 export const cubes = {
   call_cube: {
+    day: 'local_date',
     key: [
       'local_date',
       'local_hour',
@@ -43,6 +44,7 @@ select local_date, local_hour, attribution,
  group by 1, 2, 3, 4, 5, 6, 7, 8`,
   },
   journey_cube: {
+    day: 'local_date',
     key: [
       'local_date',
       'local_hour',

@@ -5,25 +5,41 @@
  * Every function runs inside the caller's transaction: repeatable read (one snapshot), read write (stages are temporary
  * tables), on one connection, rolled back at the end.
  */
-import { allChecks } from './checks.ts';
+import { allChecks, leftOut } from './checks.ts';
 import { compare } from './compare.ts';
 import { factStages } from './facts.ts';
-import { positionStages, recordStages } from './records.ts';
+import { leftOpen, openStages, readScope, type Scope } from './range.ts';
+import { positionStages, readStages, winningStages } from './records.ts';
 import { shardFunction } from './shard.ts';
 import { wholeNumber } from './sql.ts';
-import type { Check, OracleOptions, OracleQuery, OracleReport, OracleRules } from './types.ts';
+import type { Check, NotChecked, OracleOptions, OracleQuery, OracleReport, OracleRules } from './types.ts';
 
 export { type NaiveOptions, type NaiveReport, naiveCharges, naiveJoin, naivePlan } from './naive.ts';
-export type { Check, Difference, OracleOptions, OracleQuery, OracleReport, OracleRules } from './types.ts';
+export type {
+  Check,
+  DayRange,
+  Difference,
+  NotChecked,
+  OracleOptions,
+  OracleQuery,
+  OracleReport,
+  OracleRules,
+} from './types.ts';
 
-const session = [
-  `set local time zone 'UTC'`,
-  `set local work_mem = '256MB'`,
-  'set local jit = off',
-  'set local default_statistics_target = 10',
-  // Can be set only before the session has used a temporary table: a helpful size, not a condition.
-  `select set_config('temp_buffers', '256MB', true) where pg_my_temp_schema() = 0`,
-];
+const sessionStages = (gentle: boolean) => {
+  const memory = gentle ? '32MB' : '256MB';
+  return [
+    `set local time zone 'UTC'`,
+    `set local work_mem = '${memory}'`,
+    'set local jit = off',
+    'set local default_statistics_target = 10',
+    ...(gentle ? ['set local max_parallel_workers_per_gather = 0'] : []),
+    // Can be set only before the session has used a temporary table: a helpful size, not a condition.
+    `select set_config('temp_buffers', '${memory}', true) where pg_my_temp_schema() = 0`,
+    // A statement ends soon after its client is gone; not every system can tell.
+    `select set_config('client_connection_check_interval', '2s', true) where version() ~ 'linux'`,
+  ];
+};
 
 const memberStages = [
   shardFunction,
@@ -41,21 +57,38 @@ export async function readRules(query: OracleQuery, generation: number): Promise
   return row.rules as OracleRules;
 }
 
+interface Recomputed {
+  rules: OracleRules;
+  /** Null: everything. */
+  scope: Scope | null;
+  /** Records that were read. */
+  records: number;
+}
+
 /**
  * Builds the temporary tables oracle_* (records, winners, facts) from the bronze records below silver's positions. Needs
  * bronze and ops only. Gives the generation's rules.
  */
 export async function recompute(query: OracleQuery, options: OracleOptions): Promise<OracleRules> {
+  return (await recomputed(query, options)).rules;
+}
+
+async function recomputed(query: OracleQuery, options: OracleOptions): Promise<Recomputed> {
   const rules = await readRules(query, options.generation);
-  const stages = [
-    ...session,
-    ...positionStages(options),
-    ...recordStages(options, rules),
-    ...memberStages,
-    ...factStages(rules),
-  ];
-  for (const stage of stages) await query(stage);
-  return rules;
+  for (const stage of sessionStages(options.gentle ?? false)) await query(stage);
+  const scope = options.days === undefined ? null : await readScope(query, rules, options.days);
+  for (const stage of [...positionStages(options), ...readStages(options, rules, scope)]) await query(stage);
+  const records = await countRecords(query);
+  for (const stage of [...winningStages(), ...memberStages, ...factStages(rules)]) await query(stage);
+  return { rules, scope, records };
+}
+
+async function countRecords(query: OracleQuery): Promise<number> {
+  const { rows } = await query(
+    `select (select count(*) from oracle_journey)::float8 + (select count(*) from oracle_call)
+          + (select count(*) from oracle_profile) as records`,
+  );
+  return (rows[0] as { records: number }).records;
 }
 
 /** Data quality rules that need the whole set: how many there are, and how many break the rule. */
@@ -90,23 +123,38 @@ select count(*)::float8 as of, count(*) filter (where error_code is null)::float
   },
 ];
 
-/** Recomputes everything and compares it with silver, gold and the protocol's own tables. */
+/**
+ * Recomputes everything, or what some days need, and compares it with silver, gold and the protocol's own tables. What a run
+ * over days does not look at is listed in the report.
+ */
 export async function runOracle(query: OracleQuery, options: OracleOptions): Promise<OracleReport> {
   const started = performance.now();
-  const rules = await recompute(query, options);
+  const { rules, scope, records } = await recomputed(query, options);
+  const notChecked = scope === null ? [] : [...leftOut, ...(await leaveOpen(query, options, scope))];
   const recomputeMs = performance.now() - started;
   const checks: Check[] = [];
-  for (const check of allChecks(options, rules)) checks.push(await compare(query, check, options.examples ?? 5));
+  for (const check of allChecks(options, rules, scope)) checks.push(await compare(query, check, options.examples ?? 5));
+  return {
+    ok: checks.every((check) => check.differences === 0),
+    checks,
+    notChecked,
+    warnings: scope === null ? await readWarnings(query) : [],
+    records,
+    recomputeMs,
+    elapsedMs: performance.now() - started,
+  };
+}
+
+async function leaveOpen(query: OracleQuery, options: OracleOptions, scope: Scope): Promise<NotChecked[]> {
+  for (const stage of openStages(options, scope)) await query(stage);
+  return await leftOpen(query, scope);
+}
+
+async function readWarnings(query: OracleQuery): Promise<OracleReport['warnings']> {
   const warnings: OracleReport['warnings'] = [];
   for (const { rule, name, sql } of warningQueries) {
     const { count, of } = (await query(sql)).rows[0] as { count: number; of: number };
     if (count > 0) warnings.push({ rule, name, count, of });
   }
-  return {
-    ok: checks.every((check) => check.differences === 0),
-    checks,
-    warnings,
-    recomputeMs,
-    elapsedMs: performance.now() - started,
-  };
+  return warnings;
 }

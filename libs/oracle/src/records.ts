@@ -1,4 +1,5 @@
 /** Bronze records below silver's positions, normalised and judged (leakage-rules.md 1, quality-and-privacy.md 8.2). */
+import { isElsewhere, isRead, type Scope } from './range.ts';
 import { codeForm, cutText, epochMs, identifier, idForm, keyForm, literal, textArray } from './sql.ts';
 import type { OracleOptions, OracleRules } from './types.ts';
 
@@ -27,6 +28,7 @@ const instantReasons = (column: string) => `
     case when emitted_at > kafka_timestamp + interval '5 minutes' then 'emitted_in_future' end`;
 
 interface RecordRules {
+  kind: Kind;
   table: string;
   /** The columns of the normalised record. */
   columns: string;
@@ -40,10 +42,15 @@ interface RecordRules {
   reasons: string;
 }
 
+/** Which of the records: joined relations and a condition, both about the bronze row `r`. */
+interface Selection {
+  joins?: string;
+  where: string;
+}
+
 /** Every record that silver has read (bronze may be ahead of it: law 8), with its reasons; null: the record is good. */
-function recordTable(options: OracleOptions, kind: Kind, o: RecordRules): string {
+function recordsOf(options: OracleOptions, o: RecordRules, only?: Selection): string {
   return `
-create temp table oracle_${kind} on commit drop as
 select ${o.columns}, revision, emitted_at, position_no, kafka_offset, reasons,
        case when reasons is null then ${o.identity} end collate "C" as identity
   from (
@@ -55,6 +62,8 @@ select ${o.columns}, revision, emitted_at, position_no, kafka_offset, reasons,
           from ${identifier(options.schemas.bronze)}.${o.table} r
           join oracle_position p on p.topic = r.kafka_topic and p.partition = r.kafka_partition
            and r.kafka_offset >= p.first_offset and r.kafka_offset < p.next_offset
+          ${only?.joins ?? ''}
+         where ${only?.where ?? 'true'}
         offset 0
       ) n
     offset 0
@@ -67,6 +76,7 @@ function journeyRules(rules: OracleRules): RecordRules {
     .concat(`coalesce(error_code, '')`)
     .join(' || ');
   return {
+    kind: 'journey',
     table: 'digital_journeys_raw',
     columns: `member_id, session_id, "timestamp", journey_type, action,
        case when device in ('mobile', 'phone', 'smartphone') then 'mobile'
@@ -94,6 +104,7 @@ function journeyRules(rules: OracleRules): RecordRules {
 
 // C3: at most 0.05 outside is clamped, more is emptied. C4: 0 to 14,400 seconds. Both keep the record.
 const callRules: RecordRules = {
+  kind: 'call',
   table: 'call_logs_raw',
   columns: `call_id, member_id, call_timestamp, ivr_path, handle_time_seconds, agent_id, call_reason, sentiment_e4,
        resolution_status, deleted`,
@@ -114,6 +125,7 @@ const callRules: RecordRules = {
 };
 
 const profileRules: RecordRules = {
+  kind: 'profile',
   table: 'member_profiles_raw',
   columns: 'member_id, valid_from, plan_type, segment, language_preference, tenure_months, enrollment_date',
   normalised: `${idForm('r.member_id')} as member_id, coalesce(r.valid_from, '-infinity') as valid_from,
@@ -199,14 +211,98 @@ select distinct identity, revision, content
   ];
 }
 
-/** The winning records (oracle_journey, oracle_call, oracle_profile) and what was counted on the way. */
-export function recordStages(options: OracleOptions, rules: OracleRules): string[] {
+const loaded = (kind: Kind, records: string) => `create temp table oracle_${kind} on commit drop as ${records}`;
+
+/** All records into oracle_journey, oracle_call and oracle_profile, those that cannot be used too. */
+function readAll(options: OracleOptions, rules: OracleRules): string[] {
+  return [journeyRules(rules), callRules, profileRules].map((one) => loaded(one.kind, recordsOf(options, one)));
+}
+
+/**
+ * The records that some days need, each with all others of its identity: a correction may move an event into these days or out
+ * of them, so an identity counts as soon as one of its records lies there.
+ */
+function readDays(options: OracleOptions, rules: OracleRules, scope: Scope): string[] {
   return [
-    recordTable(options, 'journey', journeyRules(rules)),
-    recordTable(options, 'call', callRules),
-    recordTable(options, 'profile', profileRules),
-    ...kinds.map((kind) => `analyze oracle_${kind}`),
-    ...countStages,
-    ...kinds.flatMap(winnerStages),
+    loaded('profile', recordsOf(options, profileRules)),
+    loaded('call', recordsOf(options, callRules, { where: isRead(scope, 'callsFrom', 'r.call_timestamp') })),
+    ...wantedStages('oracle_wanted_call', 'select identity from oracle_call'),
+    `insert into oracle_call ${recordsOf(options, callRules, {
+      joins: `join oracle_wanted_call w on w.identity = r.call_id collate "C"`,
+      where: isElsewhere(scope, 'callsFrom', 'r.call_timestamp'),
+    })}`,
+    ...readJourneys(options, journeyRules(rules), scope),
   ];
+}
+
+const wantedStages = (name: string, identities: string) => [
+  `create temp table ${name} on commit drop as
+select distinct identity from (${identities}) i where identity is not null`,
+  `analyze ${name}`,
+];
+
+/** An id that was derived begins with its instant: of records without an id, only those of such instants can have it. */
+const momentStages = (name: string, scope: Scope) => [
+  `create temp table ${name}_at on commit drop as
+select distinct at
+  from (select case when identity ~ '^[0-9a-f]{12}-[0-9a-f]{32}$'
+                    then timestamptz 'epoch' + ('x0000' || left(identity, 12))::bit(64)::bigint * interval '1 ms' end as at
+          from ${name}) i
+ where ${isElsewhere(scope, 'eventsFrom', 'at')}`,
+  `analyze ${name}_at`,
+];
+
+const byId = (wanted: string) => `${wanted} w on w.identity = r.event_id collate "C"`;
+const byMoment = (wanted: string) => `${wanted}_at m on m.at = r."timestamp" and coalesce(r.event_id, '') = ''`;
+const bySession =
+  'oracle_session s on s.member_id = r.member_id collate "C" and s.session_id = r.session_id collate "C"';
+const isIn = (wanted: string) => `exists (select from ${wanted} w where w.identity = e.identity)`;
+const decides = `action in ('error', 'abandon', 'complete')`;
+
+/**
+ * A journey is known by its first decisive event and by its last, wherever they lie: with the sessions that decided something
+ * in these days come the identities of which another record, at another time, decides something in them.
+ */
+function readJourneys(options: OracleOptions, journeys: RecordRules, scope: Scope): string[] {
+  const elsewhere = isElsewhere(scope, 'eventsFrom', 'r."timestamp"');
+  const [wanted, ofSessions] = ['oracle_wanted_journey', 'oracle_session_journey'];
+  return [
+    loaded('journey', recordsOf(options, journeys, { where: isRead(scope, 'eventsFrom', 'r."timestamp"') })),
+    ...wantedStages(wanted, 'select identity from oracle_journey'),
+    ...momentStages(wanted, scope),
+    `create temp table oracle_session on commit drop as
+select distinct member_id, session_id from oracle_journey
+ where reasons is null and ${decides} and "timestamp" >= ${literal(scope.sessionsFrom)} and "timestamp" < ${literal(scope.to)}`,
+    'analyze oracle_session',
+    `create temp table oracle_elsewhere on commit drop as ${recordsOf(options, journeys, {
+      joins: `left join ${byId(wanted)} left join ${byMoment(wanted)} left join ${bySession}`,
+      where: `${elsewhere} and (w.identity is not null or m.at is not null or s.member_id is not null)`,
+    })}`,
+    `insert into oracle_journey select e.* from oracle_elsewhere e where ${isIn(wanted)}`,
+    ...wantedStages(
+      ofSessions,
+      `select e.identity from oracle_elsewhere e join oracle_session s using (member_id, session_id)
+ where e.${decides} and not ${isIn(wanted)}`,
+    ),
+    ...momentStages(ofSessions, scope),
+    // Most often there are none, and a join with nothing does not read bronze once more.
+    ...[byId(ofSessions), byMoment(ofSessions)].map(
+      (found) => `insert into oracle_journey
+select e.* from (${recordsOf(options, journeys, { joins: `join ${found}`, where: elsewhere })}) e where ${isIn(ofSessions)}`,
+    ),
+  ];
+}
+
+/** Every record that a run needs (oracle_journey, oracle_call, oracle_profile), and what is counted of all of them. */
+export function readStages(options: OracleOptions, rules: OracleRules, scope: Scope | null): string[] {
+  return [
+    ...(scope === null ? readAll(options, rules) : readDays(options, rules, scope)),
+    ...kinds.map((kind) => `analyze oracle_${kind}`),
+    ...(scope === null ? countStages : []),
+  ];
+}
+
+/** Leaves the winning records. */
+export function winningStages(): string[] {
+  return kinds.flatMap(winnerStages);
 }

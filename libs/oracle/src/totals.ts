@@ -81,18 +81,19 @@ const coalesced = counts
   .map((column) => `coalesce(${column}, 0) as ${column}`)
   .join(', ');
 
-function history(gold: string, rules: OracleRules): Comparison {
+function history(gold: string, o: { rules: OracleRules; trend: boolean }): Comparison {
   const key = ['local_date', 'leakage_type'];
-  const columns = ['daily_calls', 'daily_cost', 'segment', 'trend_pct', ...counts];
+  const columns = ['daily_calls', 'daily_cost', 'segment', ...(o.trend ? ['trend_pct'] : []), ...counts];
   const daily = { group: 'local_date,', where: 'true' };
   return {
     name: 'gold: daily_leakage_history',
     key,
     columns,
+    day: 'local_date',
     expected: `
-with oracle_clock as (${clock(rules)}), oracle_daily as materialized (${dailyCalls})
+${o.trend ? `with oracle_clock as (${clock(o.rules)}), oracle_daily as materialized (${dailyCalls})` : ''}
 select local_date, leakage_type, coalesce(calls, 0) as daily_calls, round(coalesce(calls, 0) * ${cents} / 100, 2) as daily_cost,
-       coalesce(all_calls, 0) as all_calls, ${coalesced}, segment, ${trend('t.local_date', 't.leakage_type')} as trend_pct
+       coalesce(all_calls, 0) as all_calls, ${coalesced}, segment${o.trend ? `, ${trend('t.local_date', 't.leakage_type')} as trend_pct` : ''}
   from (select * from ${perType(daily)}) t
   left join (select local_date, count(*) as all_calls from oracle_call_fact group by local_date) a using (local_date)
   left join ${primarySegments(daily)} s using (local_date, leakage_type)`,
@@ -169,7 +170,10 @@ ${Object.entries(broken)
   };
 }
 
-export function totals(options: { silver: string; gold: string }, rules: OracleRules): Comparison[] {
-  const { silver, gold } = options;
-  return [history(gold, rules), summary(gold, rules), invariants(silver, gold)];
+/** Without trend: the history of days before and after which nothing may be known. */
+export function totals(
+  { silver, gold }: { silver: string; gold: string },
+  o: { rules: OracleRules; trend: boolean },
+): Comparison[] {
+  return [history(gold, o), summary(gold, o.rules), invariants(silver, gold)];
 }

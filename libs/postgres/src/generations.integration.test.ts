@@ -41,9 +41,9 @@ describe('a generation', () => {
     expect(rows).toEqual([{ count: 12, max: 11 }]);
   });
 
-  test('beside an active one is building', async () => {
+  test('beside an active one is prepared, and then built', async () => {
     expect(await ensureGeneration(pool, 2, { ...wanted, rulesVersion: 7 })).toMatchObject({
-      state: 'building',
+      state: 'preparing',
       rulesVersion: 7,
       rulesHash: hashRules(rules, 7),
     });

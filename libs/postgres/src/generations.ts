@@ -72,7 +72,7 @@ const SELECT = `select ${COLUMNS} from ops.generation where id = $1`;
 
 /**
  * The stored generation, created with these rules and its shard rows when it does not exist: active if no other one is,
- * else building. The caller compares `rulesHash` with its own and stops when they differ (it must not mix rules). Throws
+ * else preparing. The caller compares `rulesHash` with its own and stops when they differ (it must not mix rules). Throws
  * OwnerNeededError when it does not exist and this login may not create it.
  */
 export async function ensureGeneration(
@@ -104,7 +104,7 @@ async function createGeneration(
     if (stored !== undefined) return generationOf(stored);
     const { rows } = await tx.query<GenerationRow>(
       `insert into ops.generation (id, state, rules, rules_hash)
-       select $1, case when exists (select from ops.generation where state = 'active') then 'building' else 'active' end,
+       select $1, case when exists (select from ops.generation where state = 'active') then 'preparing' else 'active' end,
               $2, $3
        returning ${COLUMNS}`,
       [
@@ -144,10 +144,52 @@ export async function loadGeneration(db: Queryable, id: number): Promise<Generat
   return row === undefined ? null : generationOf(row);
 }
 
+/** A process begins to work on a generation whose tables are there: it is prepared. */
+export async function beginBuilding(db: Queryable, id: number): Promise<void> {
+  await db.query(`update ops.generation set state = 'building' where id = $1 and state = 'preparing'`, [id]);
+}
+
 /** The generation that the stable views show, or null before the first one. */
 export async function activeGeneration(db: Queryable): Promise<number | null> {
   const { rows } = await db.query<{ id: number }>(`select id from ops.generation where state = 'active'`);
   return rows[0]?.id ?? null;
+}
+
+const UNDEFINED_TABLE = '42P01';
+
+/**
+ * What a process works on: the generation that it was told, else the active one, else the first: also in a database that has none
+ * yet, or that does not let this login look, which is for others to say.
+ */
+export async function workingGeneration(db: Queryable, told: number | undefined): Promise<number> {
+  if (told !== undefined) return told;
+  try {
+    return (await activeGeneration(db)) ?? 1;
+  } catch (error) {
+    if (sqlState(error) === UNDEFINED_TABLE || sqlState(error) === insufficientPrivilege) return 1;
+    throw error;
+  }
+}
+
+/** What somebody has ordered of a generation's processes, and what became of it. */
+export interface GenerationOrders extends Pick<Generation, 'state' | 'paused' | 'sharePercent' | 'recordsPerSecond'> {
+  /** It has read everything that there was, once. */
+  readonly caughtUp: boolean;
+}
+
+export async function generationOrders(db: Queryable, id: number): Promise<GenerationOrders | null> {
+  const { rows } = await db.query<GenerationOrders>(
+    `select state, paused, share_percent as "sharePercent", records_per_second as "recordsPerSecond",
+            caught_up_at is not null as "caughtUp"
+       from ops.generation where id = $1`,
+    [id],
+  );
+  return rows[0] ?? null;
+}
+
+/** Notes that a generation has read everything that there was; the first time counts. */
+export async function noteCaughtUp(db: Queryable, id: number): Promise<void> {
+  await db.query('update ops.generation set caught_up_at = now() where id = $1 and caught_up_at is null', [id]);
 }
 
 export interface ShardRow {

@@ -3,8 +3,10 @@ export { instantArray, int4Array, textArray } from './array-parameters.ts';
 export type { Connection, Guards, QueryAnswer, Queryable } from './connection.ts';
 export { CopyEncoder, type CopyType } from './copy-encoder.ts';
 export type { CopySource } from './copy-in.ts';
+export { type DropOptions, type Dropped, dropGeneration, neverDropped } from './drop.ts';
 export {
   CommitUnknownError,
+  insufficientPrivilege,
   isTransient,
   OwnerNeededError,
   PositionMovedError,
@@ -13,16 +15,21 @@ export {
 } from './errors.ts';
 export {
   activeGeneration,
+  beginBuilding,
   ensureGeneration,
   type Generation,
+  type GenerationOrders,
   type GenerationState,
+  generationOrders,
   hashRules,
   loadGeneration,
   lockShards,
+  noteCaughtUp,
   publishViews,
   type ReasonTable,
   type Rules,
   type ShardRow,
+  workingGeneration,
 } from './generations.ts';
 export { type ListenerOptions, startListener } from './listener.ts';
 export { lostWithin, type MendedRange, mendLosses, readLosses } from './losses.ts';
@@ -39,6 +46,16 @@ export {
   positionStore,
   type StoredPosition,
 } from './positions.ts';
+export {
+  generationsChannel,
+  type Promotion,
+  PromotionHeldUpError,
+  type PromotionOptions,
+  promote,
+  rollback,
+} from './promotion.ts';
+export { behindWords, PromotionRefusedError } from './promotion-checks.ts';
+export { type Behind, readBehind, wayBack } from './promotion-store.ts';
 export { openReplay, type Replay } from './replays.ts';
 export { indexedPlansOnly, Session, type SessionOptions, type SinkTx } from './session.ts';
 export { type Isolation, inTransaction, type TransactionOptions } from './transaction.ts';

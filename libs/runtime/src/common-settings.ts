@@ -190,10 +190,9 @@ export const schemaSettings = {
 export const generationSettings = {
   generation: setting.integer({
     env: 'GENERATION',
-    default: 1,
     min: 1,
     max: 999_999,
-    help: 'The generation of silver and gold that a process works on; a new number begins a new one with the rules set.',
+    help: 'The generation of silver and gold that a process works on; a new number begins a new one with the rules set. Default: the active one, and the process ends, to be started again, when another one is promoted.',
   }),
 };
 

@@ -207,6 +207,26 @@ test('--check says what is missing, with exit code 3', async () => {
   expect(lacking.lines.map((line) => line.msg)).toEqual(['a table is missing']);
 });
 
+test('--judge answers every line in order, keeps stdout for that, and ends with its questions', async () => {
+  const asked = (mode: string, text: string): Running => {
+    const child = spawn(process.execPath, [fixture, '--judge'], {
+      env: { LEAKAGE_DATA_DIR: dataDir, MODE: mode },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    child.stdin.end(text);
+    return new Running(child);
+  };
+  // More than a pipe holds, and no end of line behind the last one.
+  const many = Array.from({ length: 5_000 }, (_, nr) => `question ${nr} ${'x'.repeat(100)}`);
+  const judged = asked('well', many.join('\n'));
+  expect(await judged.end()).toBe(0);
+  expect(judged.stdout.split('\n')).toEqual([...many.map((question) => question.toUpperCase()), '']);
+  expect(judged.stderr).toContain('"msg":"judging"');
+  const failed = asked('broken-start', 'why\n');
+  expect([await failed.end(), failed.stdout]).toEqual([1, '']);
+  expect(failed.stderr).toContain('--judge failed: no rules at all');
+});
+
 test('a variable that is not set comes from the file of the local stack', async () => {
   writeFileSync(join(dataDir, 'env'), 'COUNT="77"\n');
   const fromFile = run();

@@ -1,3 +1,5 @@
+import { destination } from 'pino';
+import { answerLines } from './answers.ts';
 import { type CommonSettings, commonSettings } from './common-settings.ts';
 import { HealthState, startHealthServer } from './health.ts';
 import { Lifecycle, type Part } from './lifecycle.ts';
@@ -34,6 +36,8 @@ export interface ServiceOptions<S> {
   prepare?(context: PrepareContext<S>): Promise<unknown>;
   /** What the database lacks of what the service needs, in sentences: all that it does when it is run with --check. */
   check?(context: PrepareContext<S>): Promise<readonly string[]>;
+  /** Answers questions about its rules, a line of JSON for each, in their order: all that it does when it is run with --judge. */
+  judge?(context: PrepareContext<S>, questions: AsyncIterable<string>): AsyncIterable<string>;
   /** Starts parts in order. When it returns, the service is started; ready it is when every health check says so. */
   start(context: ServiceContext<S>): Promise<void>;
   readonly shutdownDeadlineMs?: number;
@@ -79,22 +83,32 @@ export async function runService<S>(options: ServiceOptions<S>): Promise<void> {
 }
 
 /** What a service can do instead of running. */
-const modes = ['prepare', 'check'] as const;
+const modes = ['prepare', 'check', 'judge'] as const;
 
 async function runOnce<S>(
   options: ServiceOptions<S>,
   mode: (typeof modes)[number],
   settings: S & CommonSettings,
 ): Promise<number> {
-  const log = createLogger({ service: options.name, level: settings.logLevel });
+  // Where stdout belongs to the answers, the log goes to stderr.
+  const stream = destination({ fd: mode === 'judge' ? 2 : 1, sync: true });
+  const log = createLogger({ service: options.name, level: settings.logLevel, stream });
   try {
-    if (mode === 'prepare') {
-      await options.prepare?.({ settings, log });
-      return 0;
+    switch (mode) {
+      case 'prepare':
+        await options.prepare?.({ settings, log });
+        return 0;
+      case 'check': {
+        const problems = (await options.check?.({ settings, log })) ?? [];
+        for (const problem of problems) log.error(problem);
+        return problems.length > 0 ? lacking : 0;
+      }
+      case 'judge': {
+        const { stdin: questions, stdout: answers } = process;
+        await answerLines((lines) => options.judge?.({ settings, log }, lines) ?? lines, { questions, answers });
+        return 0;
+      }
     }
-    const problems = (await options.check?.({ settings, log })) ?? [];
-    for (const problem of problems) log.error(problem);
-    return problems.length > 0 ? lacking : 0;
   } catch (error) {
     log.fatal({ err: error }, `--${mode} failed: ${messageOf(error)}`);
     return error instanceof SettingsError ? wrongSettings : 1;
@@ -209,6 +223,9 @@ function usage<S>(options: ServiceOptions<S>, settings: string): string {
       : []),
     ...(options.check !== undefined
       ? ['  --check    say what the database lacks of what it needs; exit code 3 if anything (leakage doctor)']
+      : []),
+    ...(options.judge !== undefined
+      ? ['  --judge    answer what would become of records, a line of JSON each (leakage quarantine try)']
       : []),
   ];
   const instead = lines.length === 0 ? '' : `\n\nInstead of running:\n${lines.join('\n')}`;

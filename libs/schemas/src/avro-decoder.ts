@@ -75,20 +75,32 @@ export class AvroDecoder {
     return { ok: true, event, schemaId, unknownFields: writer.unknownFields };
   }
 
+  /**
+   * A record as its writer's schema has it, under the writer's names and without any check of ours, for somebody who repairs
+   * it: of a schema that is refused too. Dates are 'YYYY-MM-DD' where they are dates of the calendar, instants are the numbers
+   * that were sent. Null where the bytes are not of that schema, or hold text that is not UTF-8.
+   */
+  asSent(value: Buffer): Record<string, unknown> | null {
+    const own = value.length < HEADER_BYTES ? undefined : this.#writers.get(value.readInt32BE(1))?.own;
+    return own === undefined || own === null ? null : readAs(own, value.subarray(HEADER_BYTES));
+  }
+
   #writerOf(id: number, schema: unknown): Writer {
+    let own: OwnForm | null = null;
     try {
       const record = recordOf(schema);
-      checkLogicalTypes(this.#schema, record);
       const type = typeOf(record);
+      own = { type, dates: namesOfDates(record) };
+      checkLogicalTypes(this.#schema, record);
       // Of the same form: read as it lies there, which is quicker.
       const resolver = this.#reader.equals(type) ? undefined : this.#reader.createResolver(type);
       const known = new Set(this.#shape.fields.map((field) => field.name));
       const unknownFields = record.fields.filter((field) => !known.has(field.name)).length;
-      return { resolver, unknownFields, refused: null, bytes: bytesReader(this.#schema, record) };
+      return { own, resolver, unknownFields, refused: null, bytes: bytesReader(this.#schema, record) };
     } catch (error) {
       // Whatever avsc throws, it speaks of the schema: that of a foreign producer may be anything.
       const why = error instanceof Error ? error.message : String(error);
-      return { ...REFUSED, refused: { error: `incompatible_schema:${id}`, why } };
+      return { ...REFUSED, own, refused: { error: `incompatible_schema:${id}`, why } };
     }
   }
 }
@@ -97,11 +109,19 @@ type Resolver = ReturnType<avsc.Type['createResolver']>;
 
 /** What is known of a writer: how its records are read, or why they cannot be. */
 interface Writer {
+  /** Null for what is no Avro record at all. */
+  readonly own: OwnForm | null;
   readonly resolver: Resolver | undefined;
   readonly unknownFields: number;
   /** Reads a record once more, with the bytes of every string. */
   bytes(value: Buffer): Record<string, unknown>;
   readonly refused: { readonly error: string; readonly why: string } | null;
+}
+
+/** The writer's schema for itself. */
+interface OwnForm {
+  readonly type: avsc.Type;
+  readonly dates: readonly string[];
 }
 
 const REFUSED = { resolver: undefined, unknownFields: 0, bytes: (): Record<string, unknown> => ({}) };
@@ -126,6 +146,28 @@ function logicalTypeOf(type: unknown): string | null {
   if (Array.isArray(type)) return type.map(logicalTypeOf).find((found) => found !== null) ?? null;
   const { logicalType } = (type ?? {}) as { logicalType?: unknown };
   return typeof logicalType === 'string' ? logicalType : null;
+}
+
+function namesOfDates({ fields }: AvroRecord): string[] {
+  return fields.filter(({ type }) => logicalTypeOf(type) === 'date').map(({ name }) => name);
+}
+
+function readAs({ type, dates }: OwnForm, body: Buffer): Record<string, unknown> | null {
+  let fields: Record<string, unknown>;
+  try {
+    const decoded: { value: Record<string, unknown> | undefined; offset: number } = type.decode(body, 0);
+    if (decoded.value === undefined || decoded.offset !== body.length) return null;
+    fields = { ...decoded.value };
+    // What is not UTF-8 was replaced on the way: written again, it gives other bytes.
+    if (JSON.stringify(fields).includes('\ufffd') && !type.toBuffer(fields).equals(body)) return null;
+  } catch {
+    return null; // bytes of another schema: whoever repairs is told no more than that
+  }
+  for (const name of dates) {
+    const days = fields[name];
+    if (typeof days === 'number') fields[name] = dateOfDays(days) ?? days;
+  }
+  return fields;
 }
 
 /** Decoding replaces what is not UTF-8 by U+FFFD, which a producer may also have sent: only the bytes tell. */

@@ -461,6 +461,56 @@ describe('a reader that learns its schemas', () => {
   });
 });
 
+describe('a value as it was sent', () => {
+  const journeys = contracts.journeys;
+
+  test('in JSON has every field with its own name, unchecked', () => {
+    const sent = { jtype: 'billing', timestamp: 1_772_463_600.5, member_id: { id: 'M-1' }, extra: [1] };
+    expect(journeys.asSent(json(sent))).toEqual(sent);
+    expect(journeys.asSent(Buffer.from('{'))).toBeNull();
+    expect(journeys.asSent(Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]))).toBeNull();
+  });
+
+  test('in Avro has what decoding had to empty: other units, U+0000', () => {
+    const micros = journeys.encode({ ...journey, timestamp: AT * 1000, error_message: 'a\0b' });
+    expect(journeys.decode(micros)).toMatchObject({ ok: false, event: { timestamp: null } });
+    expect(journeys.asSent(micros)).toEqual({ ...journey, timestamp: AT * 1000, error_message: 'a\0b' });
+    expect(contracts.members.asSent(contracts.members.encode(profile))).toEqual(profile);
+  });
+
+  test('has the names of the schema that its writer registered, also of one that is refused', () => {
+    const reader = journeys.learningReader();
+    const fields = [
+      { name: 'jtype', type: ['null', 'string'] },
+      { name: 'timestamp', type: { type: 'long', logicalType: 'timestamp-micros' } },
+      { name: 'born', type: { type: 'int', logicalType: 'date' } },
+    ];
+    expect(reader.learn(7, { type: 'record', name: 'DigitalJourneyEvent', fields })).toMatch(/timestamp-micros/);
+    const value = raw(7, 2, 4, 0x69, 0x64, 0x80, 0x01, 2);
+    expect(reader.decode(value)).toMatchObject({ error: 'incompatible_schema:7' });
+    expect(reader.asSent(value)).toEqual({ jtype: 'id', timestamp: 64, born: '1970-01-02' });
+  });
+
+  test('is nothing where the bytes are not of their schema, or not UTF-8', () => {
+    const value = journeys.encode(journey);
+    expect(journeys.asSent(value)).toEqual(journey);
+    expect(journeys.asSent(value.subarray(0, 20))).toBeNull();
+    expect(journeys.asSent(Buffer.concat([value, Buffer.from([0])]))).toBeNull();
+    const [v1] = journeys.versions;
+    expect(journeys.asSent(Buffer.concat([raw(v1?.id ?? 0), value.subarray(5)]))).toBeNull();
+    expect(journeys.asSent(raw(99))).toBeNull();
+    expect(journeys.asSent(Buffer.from([0, 0]))).toBeNull();
+    for (const nothing of [null, Buffer.alloc(0), Buffer.from('hello')]) expect(journeys.asSent(nothing)).toBeNull();
+    const at = value.indexOf('M-104382');
+    const damaged = Buffer.from(value);
+    damaged[at] = 0xff;
+    expect(journeys.asSent(damaged)).toBeNull();
+    expect(journeys.asSent(journeys.encode({ ...journey, member_id: 'M\ufffd' }))).toMatchObject({
+      member_id: 'M\ufffd',
+    });
+  });
+});
+
 test('a change carries the fact before and after', () => {
   const fact: LeakageFact = {
     leakage_id: 'CALL-B-17',

@@ -9,7 +9,7 @@ import { AvroDecoder } from './avro-decoder.ts';
 import { AvroEncoder } from './avro-encoder.ts';
 import { MAGIC } from './avro-type.ts';
 import type { CallLog, DigitalJourneyEvent, EventOf, LeakageChange, MemberProfile } from './events.ts';
-import { decodeJson, encodeJson } from './json-form.ts';
+import { decodeJson, encodeJson, jsonAsSent } from './json-form.ts';
 import { type AvroRecord, type Field, type Shape, shapeOf } from './shape.ts';
 import type { Source } from './topics.ts';
 
@@ -50,6 +50,11 @@ export interface SchemaVersion {
 /** Reads the values of one topic: Avro of every schema it knows, and JSON. Never throws. */
 export interface Reader<T> {
   decode(value: Buffer | null): Decoded<T>;
+  /**
+   * The fields of a value under the names that they were sent with, without any check, for somebody who repairs it; instants
+   * and numbers are as they were sent. Null for what is neither JSON nor a record of its writer's schema, or not UTF-8.
+   */
+  asSent(value: Buffer | null): Record<string, unknown> | null;
 }
 
 /** A reader that begins without any schema: ids mean what somebody says they mean, which is a registry. */
@@ -87,6 +92,7 @@ export interface Contract<T> extends Reader<T>, Encoder<T> {
 export type Encoders = { readonly [S in Source]: Encoder<EventOf[S]> };
 export type Readers = { readonly [S in Source]: Reader<EventOf[S]> };
 
+const OPENING_BRACE = 0x7b;
 const NOTHING: readonly string[] = Object.freeze([]);
 
 export function createContract<T extends object>(source: Source, versions: readonly SchemaVersion[]): Contract<T> {
@@ -109,10 +115,12 @@ export function createContract<T extends object>(source: Source, versions: reado
       return new AvroEncoder({ id, schema: found.schema });
     },
     decode: (value) => decode(value, { avro, shape }),
+    asSent: (value) => asSent(value, avro),
     learningReader() {
       const own = new AvroDecoder(newest.schema);
       return {
         decode: (value) => decode(value, { avro: own, shape }),
+        asSent: (value) => asSent(value, own),
         missing: (value) => own.missing(value),
         learn: (id, schema) => own.learn(id, schema),
         get known() {
@@ -134,11 +142,16 @@ function decode<T>(value: Buffer | null, { avro, shape }: { avro: AvroDecoder; s
       const result = avro.decode(value);
       return (result.ok ? { ...result, emptied: NOTHING } : result) as Decoded<T>;
     }
-    case 0x7b:
+    case OPENING_BRACE:
       return { ...decodeJson(shape, value), schemaId: null } as Decoded<T>;
     default:
       return failed('unknown_format');
   }
+}
+
+function asSent(value: Buffer | null, avro: AvroDecoder): Record<string, unknown> | null {
+  if (value?.[0] === MAGIC) return avro.asSent(value);
+  return value?.[0] === OPENING_BRACE ? jsonAsSent(value) : null;
 }
 
 function failed<T>(error: string): Decoded<T> {

@@ -44,6 +44,16 @@ export function decodeJson(shape: Shape, value: Buffer): JsonResult {
   return { ok: true, event, unknownFields: Object.keys(parsed).length - known, emptied };
 }
 
+/** All fields as they were sent; null for what is no JSON or not UTF-8. The first byte is a brace. */
+export function jsonAsSent(value: Buffer): Record<string, unknown> | null {
+  if (!isUtf8(value)) return null;
+  try {
+    return JSON.parse(value.toString('utf8')) as Record<string, unknown>;
+  } catch {
+    return null; // not JSON: JSON.parse has no other error
+  }
+}
+
 /** Compact JSON: absent for null, instants as ISO 8601 in UTC (as milliseconds outside the years that has). */
 export function encodeJson(shape: Shape, event: Record<string, unknown>): Buffer {
   const out: Record<string, unknown> = {};

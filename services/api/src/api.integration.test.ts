@@ -23,6 +23,7 @@ import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createApp } from './app.ts';
 import { auditStore } from './audit-store.ts';
+import { generationStore } from './generation-store.ts';
 import { goldStore } from './gold-store.ts';
 import { pipelineStore } from './pipeline-store.ts';
 import { pseudonyms } from './pseudonym.ts';
@@ -107,6 +108,7 @@ describe('answers from real gold', () => {
       audit: auditStore(pool),
       pseudonyms: pseudonyms('k'.repeat(32)),
       pipeline: pipelineStore(pool),
+      generations: generationStore(pool, { silver: 'silver', gold: 'gold' }),
       topicEnds: async () => topics.map((topic) => ({ topic, partition: 0, low: 0, high: 100 })),
       topics,
     });

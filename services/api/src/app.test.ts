@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type AppDependencies, createApp } from './app.ts';
 import type { AuditEntry } from './audit-store.ts';
+import type { ListedGenerations } from './generation-store.ts';
 import type { Rows, Versioned } from './gold-store.ts';
 import { pseudonyms } from './pseudonym.ts';
 import { resources } from './resources.ts';
@@ -17,6 +18,8 @@ const rows: Rows = {
 
 const version = async () => '1';
 const read = async () => ({ version: '1', ...rows });
+
+const none: ListedGenerations = { active: null, generations: [], promotions: [] };
 
 let app: FastifyInstance | undefined;
 afterEach(async () => app?.close());
@@ -45,6 +48,7 @@ async function appWith(over: Partial<AppDependencies> = {}) {
     audit: { write: async (entry) => void asked.push(['audit', entry]) },
     pseudonyms: pseudonyms('k'.repeat(32)),
     pipeline: { read: async () => Promise.reject(new NoGenerationError()) },
+    generations: { list: async () => none, diff: async () => Promise.reject(new Error('nobody compares here')) },
     topicEnds: async () => null,
     topics: ['leakage.calls'],
     ...over,
@@ -266,6 +270,8 @@ describe('the service itself', () => {
         ...resources.map(({ table }) => `/v1/${table.replaceAll('_', '-')}`),
         '/v1/members/{member_id}/timeline',
         '/v1/pipeline',
+        '/v1/generations',
+        '/v1/generations/{a}/diff/{b}',
       ].sort(),
     );
     const names = document.paths['/v1/daily-leakage-history']?.get.parameters.map((parameter) => parameter.name);

@@ -9,6 +9,8 @@ import type { HealthState, Logger, Metrics } from '@leakage/runtime';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { Answers } from './answers.ts';
 import type { AuditStore } from './audit-store.ts';
+import { generationRoutes } from './generation-routes.ts';
+import type { GenerationStore } from './generation-store.ts';
 import { goldRoutes } from './gold-routes.ts';
 import type { GoldStore } from './gold-store.ts';
 import { memberRoutes } from './member-routes.ts';
@@ -27,6 +29,7 @@ export interface AppDependencies {
   readonly audit: AuditStore;
   readonly pseudonyms: Pseudonyms;
   readonly pipeline: PipelineStore;
+  readonly generations: GenerationStore;
   readonly topicEnds: TopicEnds;
   readonly topics: readonly string[];
 }
@@ -79,6 +82,7 @@ export async function createApp(dependencies: AppDependencies): Promise<FastifyI
     goldRoutes(v1, dependencies.gold, answersOf(dependencies.gold));
     memberRoutes(v1, dependencies);
     pipelineRoutes(v1, dependencies);
+    generationRoutes(v1, dependencies);
   });
   return app;
 }
@@ -141,6 +145,7 @@ async function describe(app: FastifyInstance): Promise<void> {
         { name: 'gold', description: 'The gold tables.' },
         { name: 'members', description: 'Single members: this machine only, audited.' },
         { name: 'pipeline', description: 'Where the pipeline stands.' },
+        { name: 'generations', description: 'Computations under other rules, and what they would change.' },
       ],
     },
   });

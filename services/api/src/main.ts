@@ -13,6 +13,7 @@ import { topicTable } from '@leakage/schemas';
 import { createApp } from './app.ts';
 import { auditStore } from './audit-store.ts';
 import { metricsPort, type Settings, settings } from './config.ts';
+import { generationStore } from './generation-store.ts';
 import { goldStore } from './gold-store.ts';
 import { pipelineStore } from './pipeline-store.ts';
 import { keyOfFolder, pseudonyms } from './pseudonym.ts';
@@ -69,6 +70,7 @@ async function listen(
     audit: auditStore(pool),
     pseudonyms: pseudonyms(its.pseudonymKey ?? keyOfFolder(dataDirectory())),
     pipeline: pipelineStore(pool),
+    generations: generationStore(pool, { silver: its.silverSchema, gold: its.goldSchema }),
     topicEnds: topicEnds({ access, topics, log }),
     topics,
   });

@@ -81,15 +81,20 @@ async function record(audit: AuditStore, entry: Parameters<AuditStore['write']>[
   }
 }
 
-function refuseStrangers({ socket, headers }: FastifyRequest): void {
+function refuseStrangers(request: FastifyRequest): void {
+  const reason = refusalOf(request);
+  if (reason !== null) throw new ProblemError(403, reason);
+}
+
+/** Why whoever asks may not see a single member, or null. */
+export function refusalOf({ socket, headers }: FastifyRequest): string | null {
   const site = headers['sec-fetch-site'];
-  const reason = refusal({
+  return refusal({
     remoteAddress: socket.remoteAddress,
     host: headers.host,
     forwarded: ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'].some((name) => name in headers),
     fetchSite: typeof site === 'string' ? site : undefined,
   });
-  if (reason !== null) throw new ProblemError(403, reason);
 }
 
 // Nobody signs in yet: a name is what the caller says it is, and is marked so.

@@ -20,6 +20,24 @@ const outcomesSchema = Type.Object({
   ...Object.fromEntries(outcomeNames.map((name) => [name, Type.Integer()])),
 });
 
+const day = Type.Union([Type.String({ format: 'date' }), Type.Null()]);
+const verificationSchema = Type.Union([
+  Type.Object({
+    generation: Type.Integer(),
+    ok: Type.Boolean({ description: 'Whether everything that was compared is equal.' }),
+    scope: Type.Union([Type.Literal('everything'), Type.Object({ from_day: day, to_day: day })], {
+      description:
+        "What was compared: everything, or local days of the generation's time zone; null: from the beginning, or to the end.",
+    }),
+    ended_at: instant,
+    age_seconds: Type.Integer({ description: 'How long ago it ended.' }),
+    records: Type.Integer({ description: 'Records of bronze that it was recomputed from.' }),
+    differing: Type.Array(Type.String(), { description: 'Names of the checks that found differences.' }),
+    trigger: Type.String({ description: 'Who asked: command, schedule or promote.' }),
+  }),
+  Type.Null(),
+]);
+
 const schema = {
   tags: ['pipeline'],
   summary: 'Where the pipeline stands',
@@ -41,6 +59,14 @@ const schema = {
       outcomes: Type.Object(
         {},
         { additionalProperties: outcomesSchema, description: 'Of silver, per topic: each record had exactly one.' },
+      ),
+      verification: Type.Object(
+        { newest: verificationSchema, newest_full: verificationSchema },
+        {
+          description:
+            'What leakage verify, which recomputes silver and gold from bronze, has said last of this generation: the newest ' +
+            'run, and the newest over everything. Null: there was none.',
+        },
       ),
     }),
     '4xx': problemSchema,
@@ -92,6 +118,7 @@ export function describe(state: PipelineState, ends: readonly PartitionEnd[] | n
         outcomesOf(state.positions.filter((one) => one.pipeline === silver && one.topic === topic)),
       ]),
     ),
+    verification: state.verification,
   };
 }
 

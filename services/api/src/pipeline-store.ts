@@ -1,6 +1,7 @@
 import type { Pool } from '@leakage/postgres';
 import { isoInstant } from './resources.ts';
 import { inSnapshot, type Snapshot } from './snapshot.ts';
+import { readVerifications, type Verifications } from './verification-store.ts';
 
 export interface StoredOutcomes {
   readonly pipeline: string;
@@ -24,6 +25,7 @@ export interface PipelineState {
   /** Changes of silver that gold has not folded. */
   readonly goldLagChanges: number;
   readonly positions: readonly StoredOutcomes[];
+  readonly verification: Verifications;
 }
 
 export interface PipelineStore {
@@ -35,12 +37,17 @@ export function pipelineStore(pool: Pool): PipelineStore {
     read: (topics) =>
       inSnapshot(pool, async (snapshot) => {
         const clock = await readClock(snapshot);
-        return { generation: snapshot.generation, ...clock, positions: await readPositions(snapshot, topics) };
+        const positions = await readPositions(snapshot, topics);
+        const verification = await readVerifications(snapshot.tx, snapshot.generation);
+        return { generation: snapshot.generation, ...clock, positions, verification };
       }),
   };
 }
 
-async function readClock({ tx, generation }: Snapshot): Promise<Omit<PipelineState, 'generation' | 'positions'>> {
+async function readClock({
+  tx,
+  generation,
+}: Snapshot): Promise<Pick<PipelineState, 'watermarks' | 'asOf' | 'goldLagChanges'>> {
   const { rows } = await tx.query<{ digital: number | null; calls: number | null; behind: string }>(
     `select max(s.wm_digital) as digital, max(s.wm_calls) as calls,
             coalesce(sum(s.change_seq + 1 - coalesce(r.next_seq, 1)), 0) as behind

@@ -1,4 +1,4 @@
-import { createKafkaClient, ensureTopics, kafkaClientOptions, pacedStage, startConsumer } from '@leakage/kafka';
+import { createKafkaClient, ensureTopics, kafkaClientOptions, startConsumer } from '@leakage/kafka';
 import {
   createPool,
   indexedPlansOnly,
@@ -84,7 +84,8 @@ async function start(ctx: ServiceContext<BronzeSettings>): Promise<void> {
       groupId: `${topicPrefix}.bronze-sink${s.replay === undefined ? '' : `-replay-${s.replay}`}`,
       topics: topics.map((topic) => topic.name),
       positions: replay?.positions ?? positionStore(pool, pipeline),
-      stage: replay === null ? sink : pacedStage(new GapFiller({ ...filling, pipeline: replay.pipeline }), replay.pace),
+      stage: replay === null ? sink : new GapFiller({ ...filling, pipeline: replay.pipeline }),
+      ...(replay?.pace ? { pace: replay.pace } : {}),
       maxBatchRecords: replay?.batchRecords(s.batchRecordsMax) ?? s.batchRecordsMax,
       lingerMs: s.lingerMs,
       sessionTimeoutMs: s.sessionTimeoutMs,

@@ -8,10 +8,19 @@ import {
   startListener,
   waitForRelation,
   withPool,
+  workingGeneration,
 } from '@leakage/postgres';
-import { type PrepareContext, runService, type ServiceContext, settingsSet, sleep } from '@leakage/runtime';
+import {
+  type Logger,
+  type PrepareContext,
+  runService,
+  type ServiceContext,
+  settingsSet,
+  sleep,
+} from '@leakage/runtime';
 import { Aggregator } from './aggregator.ts';
 import { type GoldSettings, metricsPort, settings } from './config.ts';
+import { watchGeneration } from './generation-watch.ts';
 import { goldMigrations, makeGold } from './gold-schema.ts';
 import { RECOUNT_STATEMENT_MS } from './gold-store.ts';
 import { storeParameters } from './parameters.ts';
@@ -21,50 +30,74 @@ const LOOK_MS = 500;
 
 async function start(ctx: ServiceContext<GoldSettings>): Promise<void> {
   const { settings: s, log, metrics, health } = ctx;
-  const { databaseUrl: url, generation, foldRowsMax, pollMs, pauseMs } = s;
-  const silver = `${s.silverSchema}_${generation}`;
-  const gold = `${s.goldSchema}_${generation}`;
+  const { databaseUrl: url, foldRowsMax, pollMs, pauseMs } = s;
   const applicationName = 'gold-aggregator';
 
   await migrateOps({ url, log });
   const pool = ctx.own(createPool({ url, applicationName, max: 3, statementTimeoutMs: RECOUNT_STATEMENT_MS, log }));
-  await silverIsThere(pool, `${silver}.change_log`, ctx);
-  await prepare(ctx);
+  const generation = await workingGeneration(pool, s.generation);
+  const { silver, gold } = schemasOf(s, generation);
+  await silverIsThere(pool, { ctx, generation, changeLog: `${silver}.change_log` });
+  await prepareGeneration(ctx, generation);
 
   const aggregator = ctx.own(
     new Aggregator({ pool, generation, silver, gold, foldRowsMax, pollMs, pauseMs, log, metrics, health }),
   );
   const channel = `leakage_changes_${generation}`;
   ctx.own(await startListener({ url, applicationName, channel, onNotify: () => aggregator.wake(), log }));
+  ctx.own(watchGeneration(pool, { generation, follows: s.generation === undefined, onEnd: ctx.stop, log }));
+}
+
+function schemasOf(s: GoldSettings, generation: number): { silver: string; gold: string } {
+  return { silver: `${s.silverSchema}_${generation}`, gold: `${s.goldSchema}_${generation}` };
 }
 
 /** Silver has been prepared before: gold's views read its tables. */
-async function prepare({ settings: s, log }: PrepareContext<GoldSettings>): Promise<void> {
-  const { databaseUrl: url, generation } = s;
-  await migrateOps({ url, log });
-  await makeGold({ url, silver: `${s.silverSchema}_${generation}`, gold: `${s.goldSchema}_${generation}`, log });
+async function prepare(context: PrepareContext<GoldSettings>): Promise<void> {
+  const { settings: s, log } = context;
+  await migrateOps({ url: s.databaseUrl, log });
+  await prepareGeneration(context, await generationOf(s, log));
+}
+
+async function prepareGeneration(
+  { settings: s, log }: PrepareContext<GoldSettings>,
+  generation: number,
+): Promise<void> {
+  const { databaseUrl: url } = s;
+  await makeGold({ url, ...schemasOf(s, generation), log });
   await withPool({ url, applicationName: 'gold-aggregator', max: 1, log }, async (pool) => {
     await storeParameters(pool, { costPerCall: s.costPerCall, explicit: settingsSet(settings).has('COST_PER_CALL') });
     await publishViews(pool, s.goldSchema, generation);
   });
 }
 
-async function check({ settings: s, log }: PrepareContext<GoldSettings>): Promise<string[]> {
-  const own = { schema: `${s.goldSchema}_${s.generation}`, directory: goldMigrations };
+async function generationOf(s: GoldSettings, log: Logger): Promise<number> {
   const database = { url: s.databaseUrl, applicationName: 'gold-aggregator', max: 1, log };
-  return await withPool(database, (pool) => schemaProblems(pool, own));
+  return await withPool(database, (pool) => workingGeneration(pool, s.generation));
+}
+
+async function check({ settings: s, log }: PrepareContext<GoldSettings>): Promise<string[]> {
+  const database = { url: s.databaseUrl, applicationName: 'gold-aggregator', max: 1, log };
+  return await withPool(database, async (pool) => {
+    const { gold: schema } = schemasOf(s, await workingGeneration(pool, s.generation));
+    return await schemaProblems(pool, { schema, directory: goldMigrations });
+  });
 }
 
 /** The silver-joiner makes the generation and its tables; gold only reads them. */
-async function silverIsThere(pool: Pool, changeLog: string, ctx: ServiceContext<GoldSettings>): Promise<void> {
-  const { settings: s, log, health, signal } = ctx;
-  await waitForRelation(pool, changeLog, { signal, health, log });
+async function silverIsThere(
+  pool: Pool,
+  o: { readonly ctx: ServiceContext<GoldSettings>; readonly generation: number; readonly changeLog: string },
+): Promise<void> {
+  const { generation } = o;
+  const { log, health, signal } = o.ctx;
+  await waitForRelation(pool, o.changeLog, { signal, health, log });
   for (const until = Date.now() + WAIT_MS; Date.now() < until; await sleep(LOOK_MS, signal)) {
-    const found = await loadGeneration(pool, s.generation);
-    health.setReady('generation', found !== null, `generation ${s.generation}`);
+    const found = await loadGeneration(pool, generation);
+    health.setReady('generation', found !== null, `generation ${generation}`);
     if (found !== null) return;
   }
-  throw new Error(`generation ${s.generation} still does not exist: is the silver-joiner of that generation running?`);
+  throw new Error(`generation ${generation} still does not exist: is the silver-joiner of that generation running?`);
 }
 
 await runService<GoldSettings>({

@@ -37,6 +37,7 @@ export const settings = {
   ...consumerSettings,
   ...registryReaderSettings,
   ...ruleSettings,
+  bronzeSchema: schemaSettings.bronzeSchema,
   silverSchema: schemaSettings.silverSchema,
   ...generationSettings,
   ...replaySettings,

@@ -44,7 +44,7 @@ describe('a generation', () => {
   });
 
   it('takes other rules under another number, beside the first', async () => {
-    expect(await start(2, { LEAKAGE_WINDOW_MINUTES: '30' })).toMatchObject({ id: 2, state: 'building' });
+    expect(await start(2, { LEAKAGE_WINDOW_MINUTES: '30' })).toMatchObject({ id: 2, state: 'preparing' });
   });
 
   it('of other code is never continued', async () => {

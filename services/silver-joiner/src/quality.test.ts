@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { EXPECTATIONS, type Expectation, type RuleId } from './domain/expectations.ts';
 import { COUNTED, type QualityTally, ruleOfReason, ruleOfWarning, type Settled, scores } from './domain/quality.ts';
 import { DEFAULT_RULES, openRuleBook } from './domain/rules.ts';
+import { RecordJudge } from './judge.ts';
 import { type PreparedBatch, prepareBatch } from './prepare.ts';
 import { qualityMetrics } from './quality-metrics.ts';
 import { BatchEncoder } from './staging.ts';
@@ -360,6 +361,38 @@ describe('every reason and warning that the code can give', () => {
       { numRuns: 1_500 },
     );
   });
+});
+
+describe('the judge of records that nobody has sent yet', () => {
+  const judge = (horizon: number | null | undefined, question: unknown) =>
+    new RecordJudge({ book, horizon: horizon ?? null, reading, losses: [] }).judge(JSON.stringify(question));
+  const asked = (source: Source, value: Buffer | null) => ({
+    source,
+    timestampMs: NOW,
+    value: value?.toString('base64') ?? null,
+  });
+
+  it.each(listed(refused))('$source: refuses for $name', async ({ source, name, value, horizon }) => {
+    const verdict = await judge(horizon, asked(source, value));
+    expect(verdict).toEqual({ ok: false, reasons: [name], warnings: [] });
+  });
+
+  it.each(listed(warned))('$source: warns of $name', async ({ source, name, value }) => {
+    expect(await judge(null, asked(source, value))).toEqual({ ok: true, reasons: [], warnings: [name] });
+  });
+
+  it('takes the time that it is told for the time of Kafka', async () => {
+    const value = journeyBytes({ emitted_at: NOW });
+    const early = { ...asked('journeys', value), timestampMs: NOW - DAY };
+    expect(await judge(null, early)).toMatchObject({ reasons: ['emitted_in_future'] });
+  });
+
+  it.each([null, 7, { source: 'changes', timestampMs: 1, value: null }, { source: 'calls', timestampMs: '1' }])(
+    'throws for %j, which is no question',
+    async (line) => {
+      await expect(judge(null, line)).rejects.toThrow(/^a question is/);
+    },
+  );
 });
 
 describe('the metrics', () => {

@@ -200,8 +200,9 @@ describe('records', () => {
     ]);
     expect(await silver.one.take(chunks)).toBe('applied');
     const { rows } = await silver.db.pool.query(
-      `select source, kafka_partition, kafka_offset, received_at, record_id, reasons, status, payload is null as empty
-         from ${SCHEMA}.quarantine_record order by source`,
+      `select source, kafka_partition, kafka_offset, received_at, record_id, reasons, status, attempts, resolved_by,
+              payload is null as empty
+         from ${SCHEMA}.quarantine order by source`,
     );
     expect(rows).toMatchObject([
       { source: 'calls', record_id: 'nobody', reasons: ['unidentified'], status: 'open', empty: false },
@@ -212,6 +213,20 @@ describe('records', () => {
       `select payload from ${SCHEMA}.quarantine_record where source = 'members'`,
     );
     expect(payload.rows[0]?.payload.toString()).toBe('garbage');
+
+    await silver.db.pool.query(
+      `insert into ops.repair (kafka_topic, kafka_partition, kafka_offset, status, reason, resolved_by, resolved_at)
+       select kafka_topic, kafka_partition, kafka_offset, 'discarded', 'noise', 'ann', now()
+         from ${SCHEMA}.quarantine where source = 'members'`,
+    );
+    const settled = await silver.db.pool.query(
+      `select source, status, attempts, resolved_by from ${SCHEMA}.quarantine order by source`,
+    );
+    expect(settled.rows).toEqual([
+      { source: 'calls', status: 'open', attempts: 0, resolved_by: null },
+      { source: 'journeys', status: 'open', attempts: 0, resolved_by: null },
+      { source: 'members', status: 'discarded', attempts: 0, resolved_by: 'ann' },
+    ]);
   });
 
   it('in the wrong partition end right, and are counted', async () => {

@@ -92,7 +92,7 @@ export async function createWorld() {
     offsets.clear();
     const { rows } = await pool.query<{ name: string }>(
       `select format('%I.%I', schemaname, tablename) as name from pg_tables
-        where schemaname in ('bronze', 'silver_1', 'gold_1', 'ops') and tablename <> 'migrations'`,
+        where schemaname in ('bronze', 'silver_1', 'gold_1', 'ops') and tablename not in ('migrations', 'disclosure')`,
     );
     await run(`truncate ${rows.map((row) => row.name).join(', ')}`);
     await run(`insert into ops.generation (id, state, rules, rules_hash) values (1, 'active', $1, 'test')`, [

@@ -1,0 +1,76 @@
+import { loadSettings, readEnvironment, schemaSettings } from '@leakage/runtime';
+import { type Command, InvalidArgumentError } from 'commander';
+import { databaseUrl, withDatabase } from '../connect.ts';
+import { diffLines } from '../diff/report.ts';
+import { diffPipeline } from '../diff.ts';
+import { existingGeneration } from '../generation.ts';
+import { openScreen } from '../up/screen.ts';
+
+interface DiffCommandOptions {
+  readonly from?: string;
+  readonly to?: string;
+  readonly examples: number;
+  readonly json?: true;
+}
+
+export function register(program: Command): void {
+  program
+    .command('diff')
+    .summary('what differs between two generations, in calls and dollars, and why')
+    .description(
+      'Compares generation <b> with generation <a> in one snapshot: calls, repeats and journeys per day, journey and segment, ' +
+        'priced at the cost per call, with the cause of every call that differs and examples. Where the two have not read ' +
+        'equally far, only complete local days that both have are compared, and it is said why. Exit code 0: it could be ' +
+        'compared, whatever it found; 1: it could not.',
+    )
+    .argument('<a>', 'the generation that is compared with, mostly the active one', generation)
+    .argument('<b>', 'the generation that is asked about', generation)
+    .option('--from <day>', 'first local day, YYYY-MM-DD', day)
+    .option('--to <day>', 'last local day, YYYY-MM-DD', day)
+    .option('--examples <n>', 'how many calls of each cause and journey are shown (0 to 100)', exampleCount, 3)
+    .option('--json', 'one JSON document on stdout')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ npx leakage diff 1 2\n  $ npx leakage diff 1 2 --from 2026-11-01 --to 2026-11-28 --json | jq .totals.leakageCalls',
+    )
+    .action(diff);
+}
+
+async function diff(a: number, b: number, { json, ...options }: DiffCommandOptions): Promise<void> {
+  const { silverSchema, goldSchema } = loadSettings(schemaSettings, readEnvironment());
+  const screen = openScreen(process.stderr);
+  await withDatabase('diff', (pool) => existingGeneration(pool, a));
+  const report = await diffPipeline({
+    databaseUrl: databaseUrl(),
+    a,
+    b,
+    schemas: { silver: silverSchema, gold: goldSchema },
+    ...options,
+    onStep: screen.renew,
+  });
+  screen.renew('');
+  process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${diffLines(report).join('\n')}\n`);
+}
+
+function generation(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1 || value > 2_147_483_647) {
+    throw new InvalidArgumentError('the number of a generation is wanted, from 1');
+  }
+  return value;
+}
+
+function day(text: string): string {
+  const instant = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN;
+  // A day that no month has would otherwise be taken for one of the next month.
+  if (Number.isNaN(instant) || !new Date(instant).toISOString().startsWith(text)) {
+    throw new InvalidArgumentError('a day is wanted, YYYY-MM-DD');
+  }
+  return text;
+}
+
+function exampleCount(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value > 100) throw new InvalidArgumentError('a whole number from 0 to 100 is wanted');
+  return value;
+}

@@ -1,0 +1,209 @@
+// Generations that are built beside live, from Kafka and from bronze, are what live is.
+
+import { createKafkaClient, topicOffsets } from '@leakage/kafka';
+import { createLogger } from '@leakage/runtime';
+import { SOURCES, topicName } from '@leakage/schemas';
+import { eventually, type ServiceProcess, startServiceProcess } from '@leakage/testing';
+import { Kafka, logLevel } from 'kafkajs';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { beginRebuild, type RebuildOrder } from '../cli/src/rebuild/begin.ts';
+import { changeOrders } from '../cli/src/rebuild/orders.ts';
+import { verifyPipeline } from '../cli/src/verify.ts';
+import { Workload } from './faults/support/workload.ts';
+import { dump } from './support/dump.ts';
+import { type Pipeline, startPipeline } from './support/pipeline.ts';
+
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 180_000 });
+
+const log = createLogger({ service: 'tests', level: 'error' });
+const schemas = { bronze: 'bronze', silver: 'silver', gold: 'gold' };
+const usual: RebuildOrder = {
+  rules: {},
+  source: 'auto',
+  purpose: 'candidate',
+  sharePercent: 100,
+  recordsPerSecond: null,
+  note: null,
+};
+
+const reading: ServiceProcess[] = [];
+let pipeline: Pipeline;
+let workload: Workload;
+beforeAll(async () => {
+  pipeline = await startPipeline();
+  workload = new Workload(pipeline.prefix, 20_261_129);
+  await pipeline.feed(workload.tell(300));
+});
+afterAll(async () => {
+  await Promise.all(reading.map((one) => one.stop()));
+  await pipeline.stop();
+});
+
+const topics = () => SOURCES.map((source) => topicName(pipeline.prefix, source));
+const kafka = () => createKafkaClient({ brokers: [...pipeline.brokers], clientId: 'tests', log });
+
+async function begin(order: Partial<RebuildOrder> = {}, ends: 'asked' | 'unknown' = 'asked') {
+  return await beginRebuild({
+    pool: pipeline.pool,
+    environment: pipeline.env,
+    schemas,
+    rolePrefix: 'nobody_here',
+    ends: ends === 'asked' ? await topicOffsets(kafka(), topics()) : null,
+    order: { ...usual, ...order },
+  });
+}
+
+const env = (generation: number) => ({ env: { GENERATION: String(generation), SILVER_BATCH_RECORDS: '200' } });
+const startJoiner = (generation: number) => pipeline.start('silver-joiner', env(generation));
+const startGold = (generation: number) => pipeline.start('gold-aggregator', env(generation));
+
+async function start(generation: number): Promise<ServiceProcess[]> {
+  return await Promise.all([startJoiner(generation), startGold(generation)]);
+}
+
+/** Silver has read what bronze has, and gold has folded it. */
+async function built(generation: number): Promise<void> {
+  const behind = async () => {
+    const { rows } = await pipeline.pool.query<{ records: number; changes: number }>(
+      `select (select sum(abs(b.next_offset - p.next_offset))::bigint from ops.position b
+                 join ops.position p on p.pipeline = 'silver_' || $1 and p.topic = b.topic and p.partition = b.partition
+                where b.pipeline = 'bronze') as records,
+              (select sum(s.change_seq + 1 - coalesce(r.next_seq, 0))::bigint from ops.shard s
+                 left join ops.reader r on r.reader = 'gold' and r.generation = s.generation and r.shard = s.shard
+                where s.generation = $1::int) as changes`,
+      [generation],
+    );
+    return rows[0]?.records === 0 && rows[0].changes === 0;
+  };
+  await eventually(behind, { withinMs: 120_000, what: `generation ${generation} to be built` });
+}
+
+async function expectLive(generation: number): Promise<void> {
+  expect(await dump(pipeline.pool, generation)).toEqual(await dump(pipeline.pool));
+  expect((await verifyPipeline({ databaseUrl: pipeline.databaseUrl, generation })).ok).toBe(true);
+}
+
+test('from Kafka and from bronze, while records come: live, in every compared column', async () => {
+  const fromTopics = await begin();
+  const fromBronze = await begin({ source: 'bronze', note: 'a note' });
+  expect(fromTopics).toMatchObject({ source: 'topics', why: 'Kafka still has everything' });
+  expect(fromBronze).toMatchObject({ source: 'bronze', generation: fromTopics.generation + 1 });
+  const feeding = pipeline.feed(workload.tell(150));
+  await Promise.all([start(fromTopics.generation), start(fromBronze.generation)]);
+  await feeding;
+  await pipeline.feed(workload.tell(20));
+  for (const { generation } of [fromTopics, fromBronze]) {
+    await built(generation);
+    await expectLive(generation);
+  }
+  const { rows } = await pipeline.pool.query(
+    `select state, source, note, caught_up_at is not null as caught_up from ops.generation where id = $1`,
+    [fromBronze.generation],
+  );
+  expect(rows).toEqual([{ state: 'building', source: 'bronze', note: 'a note', caught_up: true }]);
+});
+
+test('with a window of 45 minutes it is what the oracle says with 45', async () => {
+  const { generation } = await begin({ rules: { windowMinutes: 45 }, purpose: 'what_if', source: 'bronze' });
+  await start(generation);
+  await built(generation);
+  const report = await verifyPipeline({ databaseUrl: pipeline.databaseUrl, generation });
+  expect(report.ok).toBe(true);
+  const { rows } = await pipeline.pool.query<{ later: number }>(
+    `select count(*) as later from silver_${generation}.call_fact where time_to_call_ms > 30 * 60000`,
+  );
+  expect(rows[0]?.later).toBeGreaterThan(0);
+  expect(await dump(pipeline.pool, generation)).not.toEqual(await dump(pipeline.pool));
+});
+
+test('what Kafka has forgotten comes from bronze, and Kafka goes on at exactly the next offset', async () => {
+  await forget();
+  await expect(begin({ source: 'topics' })).rejects.toThrow(/Kafka has forgotten [\d,]+ records that bronze has/);
+  const { generation, source, why } = await begin();
+  expect(source).toBe('bronze');
+  expect(why).toMatch(/^Kafka has forgotten [\d,]+ records that bronze has$/);
+  await start(generation);
+  await built(generation);
+  await pipeline.feed(workload.tell(20));
+  await built(generation);
+  await expectLive(generation);
+});
+
+test('killed again and again while it reads bronze, and paused in between, it ends as live', async () => {
+  const { generation } = await begin({ source: 'bronze', recordsPerSecond: 2_000 });
+  const gold = await startGold(generation);
+  for (let kills = 0; kills < 4; kills++) {
+    const before = await read(generation);
+    const victim = startReading(generation);
+    await eventually(async () => (await read(generation)) > before, { withinMs: 30_000, what: 'some records' });
+    await victim.stop('SIGKILL');
+  }
+  await changeOrders(pipeline.pool, generation, { paused: true });
+  const resting = startReading(generation);
+  await eventually(() => resting.output().includes('told to rest'), { what: 'the order to be heard' });
+  const held = await restingAt(generation);
+  await changeOrders(pipeline.pool, generation, { paused: false, recordsPerSecond: 1_000_000 });
+  await built(generation);
+  expect(held).toBeLessThan(await read(generation));
+  await expectLive(generation);
+  expect(await gold.stop()).toBe(0);
+});
+
+test('bronze that has lost a row is not taken for the archive that it should be', async () => {
+  const { rows } = await pipeline.pool.query<{ place: string }>(
+    `delete from bronze.call_logs_raw where ctid = (select ctid from bronze.call_logs_raw order by kafka_offset limit 1)
+     returning kafka_topic || '/' || kafka_partition as place`,
+  );
+  const { generation } = await begin({ source: 'bronze' });
+  const joiner = startReading(generation);
+  expect(await joiner.exited).toBe(1);
+  expect(joiner.output()).toContain(`bronze holds fewer records than it has taken of ${rows[0]?.place} (1;`);
+});
+
+/** Has Kafka remove the first part of every partition. */
+async function forget(): Promise<void> {
+  const client = new Kafka({ brokers: [...pipeline.brokers], clientId: 'tests', logLevel: logLevel.NOTHING });
+  const admin = client.admin();
+  await admin.connect();
+  try {
+    for (const topic of topics()) {
+      const ends = await admin.fetchTopicOffsets(topic);
+      const partitions = ends.map(({ partition, high }) => ({
+        partition,
+        offset: String(Math.ceil(Number(high) / 2)),
+      }));
+      await admin.deleteTopicRecords({ topic, partitions });
+    }
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+async function read(generation: number): Promise<number> {
+  const { rows } = await pipeline.pool.query<{ read: number }>(
+    'select coalesce(sum(next_offset - first_offset), 0)::bigint as read from ops.position where pipeline = $1',
+    [`silver_${generation}`],
+  );
+  return rows[0]?.read ?? 0;
+}
+
+/** Where it stands still. */
+async function restingAt(generation: number): Promise<number> {
+  let before = -1;
+  return await eventually(
+    async () => {
+      const now = await read(generation);
+      const still = now === before;
+      before = now;
+      return still ? now : null;
+    },
+    { withinMs: 30_000, everyMs: 1_500, what: 'it to rest' },
+  );
+}
+
+/** Not waiting until it is ready, which it is when bronze is read. */
+function startReading(generation: number): ServiceProcess {
+  const process = startServiceProcess('silver-joiner', { ...pipeline.env, ...env(generation).env });
+  reading.push(process);
+  return process;
+}
