@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createKafkaClient, topicOffsets } from '@leakage/kafka';
 import { createLogger } from '@leakage/runtime';
 import { contracts, SOURCES, topicName } from '@leakage/schemas';
-import { call, eventually, type ServiceProcess } from '@leakage/testing';
+import { call, eventually, type ServiceProcess, startServiceProcess } from '@leakage/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { verifyPipeline } from '../cli/src/verify.ts';
 import { Workload } from './faults/support/workload.ts';
@@ -311,7 +311,7 @@ describe('a replay that is disturbed', () => {
     const id = await newest();
     expect(killed.code).toBe(1);
     expect(killed.problems).toMatch(
-      new RegExp(`ended with a signal after \\d+ of \\d+ records[^]*--resume ${id} goes on`),
+      new RegExp(`ended with a signal after [\\d,]+ of [\\d,]+ records[^]*--resume ${id} goes on`),
     );
     const read = (await offsetsRead()) ?? 0;
     expect(read).toBeGreaterThan(0);
@@ -326,6 +326,23 @@ describe('a replay that is disturbed', () => {
     await expectNothingLeft();
   });
 
+  test('the service may do the work without the command, which then finds everything read', async () => {
+    const running = startLeakage(['replay', ...slowly], env());
+    await begun();
+    running.interrupt();
+    await running.ended;
+    const id = String(await newest());
+    await pipeline.pool.query('update ops.replay set records_per_second = null');
+    const alone = startServiceProcess('silver-joiner', { ...env(), REPLAY: id });
+    expect([
+      await alone.exited,
+      await pipeline.pool.query('select from ops.replay where state = $1', ['running']),
+    ]).toEqual([0, expect.objectContaining({ rowCount: 1 })]);
+    expect(await replayed('--resume', id)).toMatchObject({ state: 'done', changed: 0 });
+    expect(await everything()).toEqual(before);
+    await expectNothingLeft();
+  });
+
   test('Ctrl-C stops it in order; paused by somebody else it stops too, and cancelled it is over', async () => {
     const interrupted = startLeakage(['replay', ...slowly], env());
     await begun();
@@ -334,7 +351,7 @@ describe('a replay that is disturbed', () => {
     const id = String(await newest());
     expect([stopped.code, stopped.out]).toEqual([1, '']);
     expect(stopped.problems).toMatch(
-      new RegExp(`was stopped after \\d+ of \\d+ records: npx leakage replay --resume ${id} goes on`),
+      new RegExp(`was stopped after [\\d,]+ of [\\d,]+ records: npx leakage replay --resume ${id} goes on`),
     );
 
     const paused = startLeakage(['replay', '--resume', id], env());

@@ -17,7 +17,15 @@ import {
   readReplay,
   unpauseReplay,
 } from '../replay/replay-store.ts';
-import { capital, listLines, nameOf, progressLine, replayDocument, summaryLines } from '../replay/report.ts';
+import {
+  capital,
+  listLines,
+  nameOf,
+  progressLine,
+  replayDocument,
+  summaryLines,
+  wholeNumber,
+} from '../replay/report.ts';
 import { type RunEnd, runReplayService } from '../replay/run-service.ts';
 import { watchInterruption } from '../up/interruption.ts';
 import { openScreen, type Screen } from '../up/screen.ts';
@@ -173,7 +181,7 @@ async function showing(
 
 function unfinished(replay: ReplayState, end: RunEnd | null): CommandError {
   const { code, said } = end ?? { code: 0, said: [] };
-  const at = `${replay.offsets} of ${replay.total ?? 0} records`;
+  const at = `${wholeNumber(replay.offsets)} of ${wholeNumber(replay.total ?? 0)} records`;
   const goOn = `npx leakage replay --resume ${replay.id} goes on`;
   if (code === 0) return new CommandError(`${capital(nameOf(replay))} was stopped after ${at}: ${goOn}.`);
   const why = said.length === 0 ? '' : `: ${said.join('\n')}`;

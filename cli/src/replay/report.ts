@@ -2,6 +2,8 @@ import type { ReplayState } from './replay-store.ts';
 
 const whole = new Intl.NumberFormat('en-US');
 
+export const wholeNumber = (value: number): string => whole.format(value);
+
 const outcomes = ['accepted', 'duplicates', 'superseded', 'conflicts', 'quarantined'] as const;
 
 /** What a replay is and what it did, as one document. */
@@ -45,7 +47,7 @@ function outcomeParts(replay: ReplayState): string[] {
           ['conflicts', 'conflicts'],
           ['quarantined', 'quarantined'],
         ] as const);
-  return names.flatMap(([outcome, name]) => (replay[outcome] > 0 ? [`${whole.format(replay[outcome])} ${name}`] : []));
+  return names.flatMap(([outcome, name]) => (replay[outcome] > 0 ? [`${wholeNumber(replay[outcome])} ${name}`] : []));
 }
 
 export interface Pulse {
@@ -60,8 +62,8 @@ export function progressLine({ replay, perSecond }: Pulse): string {
   const parts = outcomeParts(replay).join(', ');
   const left = perSecond > 0 ? `${duration((total - offsets) / perSecond)} left` : 'starting';
   const part = total === 0 ? 100 : Math.floor((offsets / total) * 100);
-  const rate = perSecond > 0 ? [`${whole.format(Math.round(perSecond))}/s`] : [];
-  const progress = `${part} %  ${whole.format(offsets)} of ${whole.format(total)} records`;
+  const rate = perSecond > 0 ? [`${wholeNumber(Math.round(perSecond))}/s`] : [];
+  const progress = `${part} %  ${wholeNumber(offsets)} of ${wholeNumber(total)} records`;
   return [progress, ...rate, ...(offsets < total ? [left] : []), ...(parts === '' ? [] : [parts])].join('  |  ');
 }
 
@@ -73,7 +75,7 @@ export function duration(seconds: number): string {
 
 /** What a replay that is over has done, for a person. */
 export function summaryLines(replay: ReplayState): string[] {
-  const records = whole.format(replay.offsets - replay.holes);
+  const records = wholeNumber(replay.offsets - replay.holes);
   const took = duration(((replay.endedAt ?? replay.createdAt) - replay.createdAt) / 1000);
   const name = capital(nameOf(replay));
   const parts = outcomeParts(replay).join(', ');
@@ -85,8 +87,8 @@ export function summaryLines(replay: ReplayState): string[] {
 
 function changeLine({ service, accepted }: ReplayState, records: string): string {
   if (accepted === 0) return `Nothing changed: ${records} records, all known.`;
-  if (service === 'bronze-sink') return `${whole.format(accepted)} rows were added that bronze lacked.`;
-  return `${whole.format(accepted)} records were accepted that silver lacked; what followed from them is in its change log.`;
+  if (service === 'bronze-sink') return `${wholeNumber(accepted)} rows were added that bronze lacked.`;
+  return `${wholeNumber(accepted)} records were accepted that silver lacked; what followed from them is in its change log.`;
 }
 
 /** One line for each, the newest first. */
@@ -99,8 +101,8 @@ export function listLines(replays: readonly ReplayState[]): string[] {
     replay.generation === null ? '-' : String(replay.generation),
     replay.begins.length > 24 ? `${replay.begins.slice(0, 23)}…` : replay.begins,
     replay.paused ? 'paused' : replay.state,
-    `${whole.format(replay.offsets)}${replay.total === null ? '' : ` of ${whole.format(replay.total)}`}`,
-    whole.format(replay.accepted),
+    `${wholeNumber(replay.offsets)}${replay.total === null ? '' : ` of ${wholeNumber(replay.total)}`}`,
+    wholeNumber(replay.accepted),
     new Date(replay.createdAt).toISOString().slice(0, 16).replace('T', ' '),
     replay.askedBy,
   ]);

@@ -264,15 +264,15 @@ export const guardScenarios = {
       'bronze-sink': [
         {
           file: 'services/bronze-sink/src/bronze-sink.ts',
-          right: 'await this.#o.session.transaction((tx) => archive(tx, batch));',
-          wrong: `await this.#o.session.transaction(async (tx) => { await archive(tx, batch); ${swallow} });`,
+          right: 'await this.#o.session.transaction((tx) => archive(tx, { pipeline, copies, parts }));',
+          wrong: `await this.#o.session.transaction(async (tx) => { await archive(tx, { pipeline, copies, parts }); ${swallow} });`,
         },
       ],
       'silver-joiner': [
         {
           file: 'services/silver-joiner/src/silver-store.ts',
-          right: 'const outcomes = countOutcomes(batch, merged);\n    await addOutcomes(tx, pipeline, outcomes);',
-          wrong: `const outcomes = countOutcomes(batch, merged); await addOutcomes(tx, pipeline, outcomes); ${swallow}`,
+          right: 'await addOutcomes(tx, pipeline, ofPartitions(batch.lanes, outcomes));',
+          wrong: `await addOutcomes(tx, pipeline, ofPartitions(batch.lanes, outcomes)); ${swallow}`,
         },
       ],
     },
