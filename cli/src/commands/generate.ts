@@ -73,7 +73,8 @@ async function generate(options: Readonly<Record<string, string | true | undefin
     if (child.connected) child.disconnect();
   };
   process.on('SIGINT', stop).on('SIGTERM', stop);
-  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  // Not its 'close', which never comes when the channel was closed from this side.
+  const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
   if (code === 2) throw new CommandError('The generator does not accept these settings.', 2);
   if (code !== 0) throw new CommandError(`The generator ended with ${signal ?? `code ${code}`}.`);
 }

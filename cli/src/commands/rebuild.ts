@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { type KafkaClient, type PartitionEnds, topicOffsets } from '@leakage/kafka';
-import type { Pool } from '@leakage/postgres';
+import { activeGeneration, type Pool } from '@leakage/postgres';
 import { dataDirectory, loadSettings, readEnvironment, schemaSettings } from '@leakage/runtime';
 import { SOURCES, topicName } from '@leakage/schemas';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -17,6 +17,7 @@ import { watchRebuild } from '../rebuild/watch.ts';
 import { watchInterruption } from '../up/interruption.ts';
 import { openScreen, type Screen } from '../up/screen.ts';
 import { startGeneration } from '../up/services.ts';
+import { wholeNumber } from '../whole-number.ts';
 
 interface RebuildOptions {
   readonly source: WantedSource;
@@ -91,7 +92,12 @@ async function rebuild(options: RebuildOptions): Promise<void> {
     const built = options.detach ? null : await watch(pool, generation, screen);
     if (options.json)
       process.stdout.write(`${JSON.stringify({ generation, built: built !== null, progress: built }, null, 2)}\n`);
-    else for (const line of nextSteps(generation, built !== null, options)) screen.say(line);
+    else
+      for (const line of nextSteps(
+        { generation, active: await activeGeneration(pool), built: built !== null },
+        options,
+      ))
+        screen.say(line);
   });
 }
 
@@ -172,23 +178,26 @@ function runnerOf(pool: Pool, generation: number, screen: Screen): GenerationRun
   });
 }
 
-function nextSteps(generation: number, built: boolean, options: RebuildOptions): string[] {
+function nextSteps(
+  {
+    generation,
+    active,
+    built,
+  }: { readonly generation: number; readonly active: number | null; readonly built: boolean },
+  options: RebuildOptions,
+): string[] {
   if (!built) return [`See how far it is with: npx leakage rebuild --resume ${generation}`];
   return [
     `Generation ${generation} has everything and follows live. Next:`,
     `  npx leakage verify --generation ${generation}    recomputes it with an independent program`,
-    `  npx leakage diff <active> ${generation}          what it would change, in calls and dollars`,
+    `  npx leakage diff ${active} ${generation}                 what it would change, in calls and dollars`,
     ...(options.whatIf
       ? []
       : [`  npx leakage promote ${generation}                shows it to everybody; leakage rollback goes back`]),
   ];
 }
 
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('a whole number from 1 is wanted');
-  return value;
-}
+const positive = wholeNumber(1);
 
 function percent(text: string): number {
   const value = positive(text.replace(/\s*%$/, ''));

@@ -11,6 +11,7 @@ import { openScreen } from '../up/screen.ts';
 import { verifyLines, withoutMembers } from '../verify/report.ts';
 import { verifyOnSchedule } from '../verify/schedule.ts';
 import { verifyPipeline } from '../verify.ts';
+import { wholeNumber } from '../whole-number.ts';
 
 interface VerifyCommandOptions {
   readonly json?: true;
@@ -120,11 +121,7 @@ async function verifyUntilStopped(options: VerifyCommandOptions, everyMs: number
   }
 }
 
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('a whole number from 1 is wanted');
-  return value;
-}
+const positive = wholeNumber(1);
 
 function day(text: string): string {
   const date = new Date(`${text}T00:00:00Z`);

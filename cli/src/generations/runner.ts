@@ -40,7 +40,10 @@ export class GenerationRunner {
 
   /** The processes that are there after the first look. */
   async start(): Promise<RunningService[]> {
-    await this.#reconcile();
+    // What stops us meanwhile waits for it: nothing is started behind its back.
+    const first = this.#reconcile();
+    this.#done = first.catch(() => undefined);
+    await first;
     this.#done = this.#run();
     return this.services();
   }

@@ -1,5 +1,6 @@
 import { parseInstant } from '@leakage/schemas';
 import { InvalidArgumentError } from 'commander';
+import { wholeNumber } from '../whole-number.ts';
 import { type Position, positionOf } from './position.ts';
 
 // What the words of a command line mean; each throws InvalidArgumentError for what it does not understand.
@@ -14,11 +15,7 @@ export function positions(text: string, before: readonly Position[] = []): reado
   return [...before, position(text)];
 }
 
-export function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('a whole number from 1 is wanted');
-  return value;
-}
+export const positive = wholeNumber(1);
 
 export function runName(text: string): string {
   if (/^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$/.test(text)) return text;
