@@ -75,7 +75,9 @@ test('stopping ends it with SIGTERM, and one that was waiting to start again doe
   const running = supervise(`${countStarts} process.on('SIGTERM', () => process.exit(0)); setInterval(() => {}, 1e6);`);
   await eventually(() => starts() === 1);
   await running.service.stop();
-  const waiting = supervise(`${countStarts} process.exit(1);`, { limits: { ...quick, firstPauseMs: 60_000 } });
+  const waiting = supervise(`${countStarts} process.exit(1);`, {
+    limits: { ...quick, firstPauseMs: 60_000, longestPauseMs: 60_000 },
+  });
   await eventually(() => waiting.said.length === 1);
   await waiting.service.stop();
   await sleep(50);
