@@ -34,7 +34,9 @@ afterAll(async () => {
 describe('docker compose up --wait, in a fresh clone', () => {
   it('ends with everything healthy, and init done', async () => {
     const containers = await product.containers();
-    expect(containers.map(({ service }) => service).sort()).toEqual([...services, ...servers, 'init'].sort());
+    expect(containers.map(({ service }) => service).sort()).toEqual(
+      [...services, ...servers, 'generations', 'init'].sort(),
+    );
     for (const { service, status, health, exitCode, restarts } of containers) {
       const expected =
         service === 'init'
@@ -75,6 +77,24 @@ describe('docker compose up --wait, in a fresh clone', () => {
     expect(JSON.parse(change)).toMatchObject({ id: 1, scope: { errorCode: 'ERR_BILLING_ELIGIBILITY' } });
     const status = await product.inside('generator', ['leakage', 'simulate', 'status', '--json']);
     expect(JSON.parse(status)).toMatchObject({ paused: false, changes: [{ id: 1 }] });
+  });
+});
+
+describe('another generation', () => {
+  const cli = (...words: string[]) => product.compose(['run', '--rm', '-T', 'cli', ...words], { withinMs: 240_000 });
+
+  it('is built beside live by the service that is there for it, promoted, and left again', async () => {
+    const built = JSON.parse(await cli('rebuild', '--source', 'bronze', '--share', '100', '--json')) as object;
+    expect(built).toMatchObject({ generation: 2, built: true, progress: { caughtUp: true } });
+    await cli('verify', '--generation', '2');
+    await cli('promote', '2');
+    const speaks = async (generation: number) =>
+      ((await (await fetch(`${product.apiUrl}/v1/daily-leakage-summary`)).json()) as { generation: number })
+        .generation === generation;
+    expect(await speaks(2)).toBe(true);
+    await cli('rollback', '--reason', 'as before');
+    expect(await speaks(1)).toBe(true);
+    expect(await cli('verify')).toContain('everything is equal');
   });
 });
 

@@ -2,11 +2,10 @@ import { join } from 'node:path';
 import { dataDirectory, readEnvironment } from '@leakage/runtime';
 import type { Command } from 'commander';
 import { openDataFolder } from '../../local/index.ts';
-import { CommandError } from '../command-error.ts';
 import { withDatabase } from '../connect.ts';
-import { showPresence } from '../generations/presence.ts';
+import { keepPresence } from '../generations/presence.ts';
 import { GenerationRunner } from '../generations/runner.ts';
-import { aborted, watchInterruption } from '../up/interruption.ts';
+import { watchInterruption } from '../up/interruption.ts';
 import { openScreen } from '../up/screen.ts';
 import { startGeneration } from '../up/services.ts';
 
@@ -28,29 +27,24 @@ async function run(): Promise<void> {
   const interruption = watchInterruption();
   const folder = openDataFolder(join(dataDirectory(), 'generations'));
   try {
-    await withDatabase('run-generations', (pool) =>
-      pool.withConnection(async (presence) => {
-        await showPresence(presence);
-        const env = { ...process.env, ...readEnvironment() };
-        const runner = new GenerationRunner({
-          db: pool,
-          serves: ({ state }) => state !== 'active',
-          start: (generation) => {
-            screen.say(`Generation ${generation.id} is worked on`);
-            return startGeneration({ folder, env, say: screen.say }, generation);
-          },
-          onBroken: (id, why) => screen.say(`Generation ${id} stands still: ${why}`),
-          say: screen.say,
-        });
-        interruption.onInsist(() => runner.kill());
-        await runner.start();
-        await aborted(interruption.signal);
-        screen.say('Stopping ...');
-        await runner.stop();
-        if (presence.lost !== null)
-          throw new CommandError(`The connection to Postgres was lost: ${presence.lost.message}`);
-      }),
-    );
+    await withDatabase('run-generations', async (pool) => {
+      const env = { ...process.env, ...readEnvironment() };
+      const runner = new GenerationRunner({
+        db: pool,
+        serves: ({ state }) => state !== 'active',
+        start: (generation) => {
+          screen.say(`Generation ${generation.id} is worked on`);
+          return startGeneration({ folder, env, say: screen.say }, generation);
+        },
+        onBroken: (id, why) => screen.say(`Generation ${id} stands still: ${why}`),
+        say: screen.say,
+      });
+      interruption.onInsist(() => runner.kill());
+      await runner.start();
+      await keepPresence(pool, interruption.signal);
+      screen.say('Stopping ...');
+      await runner.stop();
+    });
   } finally {
     folder.release();
     interruption[Symbol.dispose]();

@@ -9,7 +9,7 @@ import { freePorts, isFree, type LocalStack, replaceFile } from '../../local/ind
 import { CommandError } from '../command-error.ts';
 import { quietLogger } from '../connect.ts';
 import { connectionChecks } from '../doctor/connections.ts';
-import { showPresence } from '../generations/presence.ts';
+import { keepPresence } from '../generations/presence.ts';
 import { GenerationRunner } from '../generations/runner.ts';
 import type { WorkedOn } from '../generations/worked-on.ts';
 import { aborted, type Interruption } from './interruption.ts';
@@ -112,11 +112,7 @@ export async function runProduct(o: ProductOptions): Promise<string | null> {
         return generations.start();
       },
     };
-    const presence = pool.withConnection(async (connection) => {
-      await showPresence(connection);
-      await aborted(over.signal);
-    });
-    presence.catch(() => undefined); // nobody who is absent is missed: another command then runs what it builds itself
+    void keepPresence(pool, over.signal);
     await untilOver(over.signal, run(product));
   } finally {
     over.abort();
