@@ -93,6 +93,8 @@ export function wantedRights(catalog: Catalog): Right[] {
     may(role, 'EXECUTE', 'function', functionsOf('ops', ['advance']));
     // Replays: what they are to read, and what was lost and is found again.
     may(role, 'SELECT', 'table', ['ops.replay', 'ops.loss']);
+    // What is refused although it is valid.
+    may(role, 'SELECT', 'table', ['ops.policy', 'ops.horizon']);
     may(role, 'EXECUTE', 'function', functionsOf('ops', ['mend_loss', 'trim_loss']));
   }
   for (const role of ['bronze', 'silver'] as const) may(role, 'SELECT INSERT UPDATE', 'table', ['ops.writer_schema']);

@@ -25,6 +25,14 @@ export class PositionMovedError extends Error {
   }
 }
 
+/** What is refused has changed since the batch was judged: roll back, load the policy, judge it again. */
+export class PolicyChangedError extends Error {
+  constructor() {
+    super('what is refused (retention, erasure) was changed while a batch was under way');
+    this.name = 'PolicyChangedError';
+  }
+}
+
 /** COMMIT answered ROLLBACK: a statement had failed and its error was not passed on. Nothing was applied. */
 export class RolledBackError extends Error {
   constructor(answer: string) {

@@ -9,6 +9,7 @@ export {
   insufficientPrivilege,
   isTransient,
   OwnerNeededError,
+  PolicyChangedError,
   PositionMovedError,
   RolledBackError,
   sqlState,
@@ -34,6 +35,7 @@ export {
 export { type ListenerOptions, startListener } from './listener.ts';
 export { lostWithin, type MendedRange, mendLosses, readLosses } from './losses.ts';
 export { type MigrateOptions, migrate, migrateOps, schemaProblems } from './migrate.ts';
+export { type Policy, PolicyInForce } from './policy.ts';
 export { createPool, Pool, PoolBusyError, type PoolOptions } from './pool.ts';
 export {
   addOutcomes,

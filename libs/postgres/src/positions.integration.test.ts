@@ -56,7 +56,7 @@ const accepted = (partition: number, records: number): Outcomes => ({
 const apply = (moves: readonly Move[], counts: readonly Outcomes[]) =>
   inTransaction(pool, async (tx) => {
     await advance(tx, pipeline, moves);
-    await addOutcomes(tx, pipeline, counts);
+    await addOutcomes(tx, pipeline, { counts, judgedBy: 1 });
   });
 const stored = () => positionStore(pool, pipeline).load([{ topic: 't.calls', partition: 1, lowOffset: 0 }], 'cluster');
 
@@ -207,7 +207,7 @@ describe('giving up what a log has lost', () => {
     const commit = Promise.withResolvers<void>();
     const batch = inTransaction(pool, async (tx) => {
       await advance(tx, pipeline, [move(1, 100, 103)]);
-      await addOutcomes(tx, pipeline, [accepted(1, 3)]);
+      await addOutcomes(tx, pipeline, { counts: [accepted(1, 3)], judgedBy: 1 });
       moving.resolve();
       await commit.promise;
     });

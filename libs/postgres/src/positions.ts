@@ -1,5 +1,5 @@
 import type { Queryable } from './connection.ts';
-import { PositionMovedError, sqlState } from './errors.ts';
+import { PolicyChangedError, PositionMovedError, sqlState } from './errors.ts';
 import type { Pool } from './pool.ts';
 import { inTransaction } from './transaction.ts';
 
@@ -166,15 +166,22 @@ const ADD_OUTCOMES = `
          quarantined = p.quarantined + m.quarantined
     from unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
       as m (topic, partition, accepted, superseded, duplicates, conflicts, quarantined)
-   where p.pipeline = $1 and p.topic = m.topic and p.partition = m.partition`;
+   where p.pipeline = $1 and p.topic = m.topic and p.partition = m.partition
+  returning (select version from ops.policy) as policy`;
 
 /**
  * Counts what became of the records below the new positions, in the transaction that moves them. Per partition, outcomes
- * plus holes must equal the offsets moved: the database checks that at COMMIT and refuses it with LK002 (law 3).
+ * plus holes must equal the offsets moved: the database checks that at COMMIT and refuses it with LK002 (law 3). Throws
+ * PolicyChangedError where `judgedBy`, the version of the policy, is another one by now: it changes only under locks that the
+ * caller has from `advance` on.
  */
-export async function addOutcomes(tx: Queryable, pipeline: string, counts: readonly Outcomes[]): Promise<void> {
+export async function addOutcomes(
+  tx: Queryable,
+  pipeline: string,
+  { counts, judgedBy }: { readonly counts: readonly Outcomes[]; readonly judgedBy: number },
+): Promise<void> {
   if (counts.length === 0) return;
-  const { rowCount } = await tx.query(ADD_OUTCOMES, [
+  const { rows, rowCount } = await tx.query<{ policy: number }>(ADD_OUTCOMES, [
     pipeline,
     counts.map((c) => c.topic),
     counts.map((c) => c.partition),
@@ -187,4 +194,5 @@ export async function addOutcomes(tx: Queryable, pipeline: string, counts: reado
   if (rowCount !== counts.length) {
     throw new Error(`outcomes of ${counts.length} partitions were given, ${rowCount} positions of ${pipeline} exist`);
   }
+  if (rows.some(({ policy }) => policy !== judgedBy)) throw new PolicyChangedError();
 }

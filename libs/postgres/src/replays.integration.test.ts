@@ -71,7 +71,7 @@ const counts = (partition: number, some: Partial<Outcomes>): Outcomes => {
 const apply = (pipeline: string, moves: readonly Move[], outcomes: readonly Outcomes[]) =>
   inTransaction(pool, async (tx) => {
     await advance(tx, pipeline, moves);
-    await addOutcomes(tx, pipeline, outcomes);
+    await addOutcomes(tx, pipeline, { counts: outcomes, judgedBy: 1 });
   });
 const end = async (id: number, state: string) =>
   (await pool.query<{ ended: boolean }>('select ops.end_replay($1, $2) as ended', [id, state])).rows[0]?.ended;
@@ -200,7 +200,7 @@ describe('the end of a replay', () => {
     const commit = Promise.withResolvers<void>();
     const batch = inTransaction(pool, async (tx) => {
       await advance(tx, pipeline, [move(0, 10, 14)]);
-      await addOutcomes(tx, pipeline, [counts(0, { accepted: 4 })]);
+      await addOutcomes(tx, pipeline, { counts: [counts(0, { accepted: 4 })], judgedBy: 1 });
       moving.resolve();
       await commit.promise;
     });

@@ -1,5 +1,12 @@
 import type { ApplyResult, PartitionChunk, Stage } from '@leakage/kafka';
-import { CommitUnknownError, type CopySource, PositionMovedError, type Session } from '@leakage/postgres';
+import {
+  CommitUnknownError,
+  type CopySource,
+  PolicyChangedError,
+  type PolicyInForce,
+  PositionMovedError,
+  type Session,
+} from '@leakage/postgres';
 import type { Reading } from '@leakage/registry';
 import type { Logger, Metrics } from '@leakage/runtime';
 import { type Readers, SOURCES, type Source, sourceOfTopic } from '@leakage/schemas';
@@ -8,6 +15,7 @@ import { SourceRows } from './source-rows.ts';
 
 export interface BronzeSinkOptions {
   session: Session;
+  policy: Pick<PolicyInForce, 'now' | 'reload'>;
   topicPrefix: string;
   schema: string;
   reading: Reading;
@@ -20,6 +28,8 @@ type Rows = { readonly [S in Source]: SourceRows<S> };
 /** Rows of one batch, encoded, and the parts of the log that they are. */
 export interface ArchiveBatch {
   readonly chunks: readonly PartitionChunk[];
+  /** The version of the policy that its records were judged by. */
+  readonly judgedBy: number;
   readonly copies: readonly CopySource[];
   readonly rows: Rows;
 }
@@ -59,7 +69,8 @@ export class BronzeSink implements Stage<ArchiveBatch> {
 
   /** The rows of records whose schemas are known, in buffers that somebody has to `recycle`. */
   async encode(chunks: readonly PartitionChunk[]): Promise<ArchiveBatch> {
-    const { reading, log } = this.#o;
+    const { reading, policy, log } = this.#o;
+    const judgedBy = policy.now.version;
     const rows = this.#idle.pop() ?? newRows(reading.readers, log);
     for (const source of SOURCES) rows[source].reset();
     let records = 0;
@@ -72,23 +83,30 @@ export class BronzeSink implements Stage<ArchiveBatch> {
       }
     }
     const filled = SOURCES.filter((source) => rows[source].rows > 0);
-    return { chunks, copies: filled.map((source) => rows[source].finish(this.#o.schema)), rows };
+    return { chunks, judgedBy, copies: filled.map((source) => rows[source].finish(this.#o.schema)), rows };
   }
 
   async apply(batch: ArchiveBatch): Promise<ApplyResult> {
     try {
-      const { copies } = batch;
+      const { copies, judgedBy } = batch;
       const parts = batch.chunks.map((chunk) => ({ ...chunk, added: chunk.records.length }));
-      await this.#o.session.transaction((tx) => archive(tx, { pipeline, copies, parts }));
+      await this.#o.session.transaction((tx) => archive(tx, { pipeline, judgedBy, copies, parts }));
       this.count(batch);
       return 'applied';
     } catch (error) {
-      if (error instanceof PositionMovedError) return 'moved';
-      if (error instanceof CommitUnknownError) return 'unknown';
-      throw error;
+      return await this.failed(error);
     } finally {
       this.recycle(batch);
     }
+  }
+
+  /** What a transaction that threw means for its batch; throws what is no answer. */
+  async failed(error: unknown): Promise<'moved' | 'unknown'> {
+    if (error instanceof CommitUnknownError) return 'unknown';
+    if (error instanceof PositionMovedError) return 'moved';
+    if (!(error instanceof PolicyChangedError)) throw error;
+    await this.#o.policy.reload();
+    return 'moved';
   }
 
   /** The rows are committed. */

@@ -24,26 +24,28 @@ export interface ArchivedPart extends Move {
  */
 export async function archive(
   tx: SinkTx,
-  batch: { readonly pipeline: string; readonly copies: readonly CopySource[]; readonly parts: readonly ArchivedPart[] },
+  batch: {
+    readonly pipeline: string;
+    readonly judgedBy: number;
+    readonly copies: readonly CopySource[];
+    readonly parts: readonly ArchivedPart[];
+  },
 ): Promise<void> {
   const copied = batch.copies.length === 0 ? [] : await tx.copyAll(batch.copies);
   const records = batch.parts.reduce((sum, part) => sum + part.added, 0);
   const rows = copied.reduce((sum, count) => sum + count, 0);
   if (rows !== records) throw new Error(`Postgres took ${rows} rows of ${records} records`);
   await advance(tx, batch.pipeline, batch.parts);
-  await addOutcomes(
-    tx,
-    batch.pipeline,
-    batch.parts.map(({ topic, partition, records: { length }, added }) => ({
-      topic,
-      partition,
-      accepted: added,
-      superseded: 0,
-      duplicates: length - added,
-      conflicts: 0,
-      quarantined: 0,
-    })),
-  );
+  const counts = batch.parts.map(({ topic, partition, records: { length }, added }) => ({
+    topic,
+    partition,
+    accepted: added,
+    superseded: 0,
+    duplicates: length - added,
+    conflicts: 0,
+    quarantined: 0,
+  }));
+  await addOutcomes(tx, batch.pipeline, { counts, judgedBy: batch.judgedBy });
 }
 
 /** Offsets `expectedOffset` (inclusive) to `nextOffset` (exclusive) of a partition. */

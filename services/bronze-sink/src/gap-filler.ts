@@ -1,12 +1,5 @@
 import type { ApplyResult, PartitionChunk, Stage } from '@leakage/kafka';
-import {
-  CommitUnknownError,
-  type LostRange,
-  lostWithin,
-  PositionMovedError,
-  type Session,
-  type SinkTx,
-} from '@leakage/postgres';
+import { type LostRange, lostWithin, type Session, type SinkTx } from '@leakage/postgres';
 import { SOURCES } from '@leakage/schemas';
 import type { ArchiveBatch, BronzeSink } from './bronze-sink.ts';
 import { archive, archivedOffsets, mendArchive } from './bronze-store.ts';
@@ -45,9 +38,7 @@ export class GapFiller implements Stage<readonly PartitionChunk[]> {
       sink.count(await session.transaction((tx) => this.#fill(tx, chunks)));
       return 'applied';
     } catch (error) {
-      if (error instanceof PositionMovedError) return 'moved';
-      if (error instanceof CommitUnknownError) return 'unknown';
-      throw error;
+      return await sink.failed(error);
     }
   }
 
@@ -57,7 +48,7 @@ export class GapFiller implements Stage<readonly PartitionChunk[]> {
     const batch = await sink.encode([...missing].map(([chunk, records]) => ({ ...chunk, records })));
     try {
       const parts = chunks.map((chunk) => ({ ...chunk, added: missing.get(chunk)?.length ?? 0 }));
-      await archive(tx, { pipeline, copies: batch.copies, parts });
+      await archive(tx, { pipeline, judgedBy: batch.judgedBy, copies: batch.copies, parts });
     } finally {
       sink.recycle(batch);
     }

@@ -5,6 +5,7 @@ import {
   migrate,
   migrateOps,
   openReplay,
+  PolicyInForce,
   positionStore,
   readLosses,
   Session,
@@ -76,7 +77,8 @@ async function start(ctx: ServiceContext<BronzeSettings>): Promise<void> {
   const replay = s.replay === undefined ? null : await openReplay(pool, { ...again, id: s.replay }, ctx);
   // A replay looks up what is there, in tables without statistics that are good enough to choose the index by.
   const session = ctx.own(new Session({ url, applicationName, setup: replay === null ? [] : indexedPlansOnly, log }));
-  const sink = new BronzeSink({ session, topicPrefix, schema, reading, log, metrics });
+  const policy = await PolicyInForce.open(pool, null);
+  const sink = new BronzeSink({ session, policy, topicPrefix, schema, reading, log, metrics });
   const filling = { sink, session, schema, losses: replay === null ? [] : await readLosses(pool, pipeline) };
   const consumer = ctx.own(
     await startConsumer<unknown>({

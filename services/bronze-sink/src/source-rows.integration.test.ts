@@ -1,5 +1,5 @@
 import type { KafkaRecord, PartitionChunk } from '@leakage/kafka';
-import { createPool, migrate, migrateOps, type Pool, positionStore, Session } from '@leakage/postgres';
+import { createPool, migrate, migrateOps, PolicyInForce, type Pool, positionStore, Session } from '@leakage/postgres';
 import { contractReading } from '@leakage/registry';
 import { createLogger, Metrics } from '@leakage/runtime';
 import { contracts, SOURCES, type Source, topicName } from '@leakage/schemas';
@@ -26,6 +26,7 @@ beforeAll(async () => {
   session = new Session({ url, applicationName: 'test', log });
   sink = new BronzeSink({
     session,
+    policy: await PolicyInForce.open(pool, null),
     topicPrefix: 'p',
     schema: 'bronze',
     reading: contractReading,

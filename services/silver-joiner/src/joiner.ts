@@ -1,5 +1,12 @@
 import type { ApplyResult, PartitionChunk, Stage } from '@leakage/kafka';
-import { CommitUnknownError, PositionMovedError, type Session, type SinkTx } from '@leakage/postgres';
+import {
+  CommitUnknownError,
+  PolicyChangedError,
+  type PolicyInForce,
+  PositionMovedError,
+  type Session,
+  type SinkTx,
+} from '@leakage/postgres';
 import type { Logger } from '@leakage/runtime';
 import type { JoinerMetrics } from './joiner-metrics.ts';
 import { AddedMeanwhileError } from './merge.ts';
@@ -15,7 +22,8 @@ const TRIM_EVERY = 50;
 const ENCODERS_KEPT = 2;
 
 export interface JoinerOptions {
-  readonly prepare: PrepareOptions;
+  readonly prepare: Omit<PrepareOptions, 'policy'>;
+  readonly policy: Pick<PolicyInForce, 'now' | 'reload'>;
   readonly session: Pick<Session, 'transaction'>;
   readonly store: SilverStore;
   readonly metrics: JoinerMetrics;
@@ -38,7 +46,9 @@ export class Joiner implements Stage<PreparedBatch> {
 
   async prepare(chunks: readonly PartitionChunk[]): Promise<PreparedBatch> {
     const began = performance.now();
-    const batch = await prepareBatch(chunks, this.#options.prepare, this.#encoders.pop() ?? new BatchEncoder());
+    const { prepare, policy } = this.#options;
+    const options = { ...prepare, policy: policy.now };
+    const batch = await prepareBatch(chunks, options, this.#encoders.pop() ?? new BatchEncoder());
     this.#options.metrics.prepared(batch, performance.now() - began);
     return batch;
   }
@@ -50,12 +60,21 @@ export class Joiner implements Stage<PreparedBatch> {
       return 'applied';
     } catch (error) {
       if (error instanceof PositionMovedError) return 'moved';
+      if (error instanceof PolicyChangedError) return await this.#judgeAgain();
       if (error instanceof CommitUnknownError) return 'unknown';
       throw error;
     } finally {
       // Every answer to the COPY was read, or its connection is gone: the buffers are free.
       if (this.#encoders.length < ENCODERS_KEPT) this.#encoders.push(batch.encoder);
     }
+  }
+
+  /** The batch is read again from the positions, which have not moved. */
+  async #judgeAgain(): Promise<'moved'> {
+    const { policy, log } = this.#options;
+    await policy.reload();
+    log.info({ policy: policy.now.version }, 'what is refused has changed: the batch is judged again');
+    return 'moved';
   }
 
   /**

@@ -8,6 +8,7 @@ import {
   migrate,
   migrateOps,
   openReplay,
+  PolicyInForce,
   type Pool,
   positionStore,
   publishViews,
@@ -79,6 +80,7 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
   );
   const joiner = new Joiner({
     prepare: { ...judging, sourceOf: (topic) => sourceOfTopic(topicPrefix, topic), losses },
+    policy: await PolicyInForce.open(pool, id),
     session,
     store: new SilverStore({ schema, generation: id, pipeline, book: judging.book }),
     metrics: joinerMetrics(metrics),
@@ -127,8 +129,8 @@ function readingOf(
 }
 
 /** By what records are judged, whether they are stored or only asked about. */
-function judgingOf(generation: Generation, reading: Reading): Omit<PrepareOptions, 'sourceOf'> {
-  return { book: openRuleBook(generation.rules, shardOf), horizon: null, reading, losses: [] };
+function judgingOf(generation: Generation, reading: Reading): Omit<PrepareOptions, 'sourceOf' | 'policy'> {
+  return { book: openRuleBook(generation.rules, shardOf), reading, losses: [] };
 }
 
 function paceOf(by: { readonly pace: Pace | null } | null): { readonly pace?: Pace } {
@@ -174,7 +176,8 @@ async function* judge({ settings: s, log }: PrepareContext<SilverSettings>, ques
     const problems = await generationProblems(pool, id, explicitRules(rulesOf(s)));
     if (generation === null || problems.length > 0) throw new SettingsError(problems);
     const reading = readingOf(s, { pool, log, health: new HealthState(), signal: new AbortController().signal });
-    const judge = new RecordJudge(judgingOf(generation, reading));
+    const policy = await PolicyInForce.open(pool, id);
+    const judge = new RecordJudge({ ...judgingOf(generation, reading), policy: policy.now });
     for await (const question of questions) yield JSON.stringify(await judge.judge(question));
   } finally {
     await pool.stop();

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
 import type { KafkaRecord, PartitionChunk } from '@leakage/kafka';
-import { type CopySource, type LostRange, lostWithin } from '@leakage/postgres';
+import { type CopySource, type LostRange, lostWithin, type Policy } from '@leakage/postgres';
 import type { Reading } from '@leakage/registry';
 import type { CallLog, DigitalJourneyEvent, MemberProfile, Reader, Readers, Source } from '@leakage/schemas';
 import { type CleanContext, type Cleaned, cleanCall, cleanJourney, cleanProfile } from './domain/clean.ts';
@@ -44,13 +44,15 @@ export interface PreparedBatch {
   readonly quality: Readonly<Record<Source, QualityTally>>;
   /** Records that a producer put into another partition than their member's. */
   readonly misrouted: number;
+  /** The version of the policy that it was judged by. */
+  readonly judgedBy: number;
   readonly copies: readonly CopySource[];
   readonly encoder: BatchEncoder;
 }
 
 export interface PrepareOptions {
   readonly book: RuleBook;
-  readonly horizon: number | null;
+  readonly policy: Policy;
   readonly sourceOf: (topic: string) => Source | null;
   readonly reading: Reading;
   /** What the live pipeline has given up for lost, where that is read again. */
@@ -127,10 +129,10 @@ class Collector {
   readonly #clean: CleanContext;
   readonly #losses: readonly LostRange[];
 
-  constructor({ book, horizon, reading, losses }: PrepareOptions) {
+  constructor({ book, policy, reading, losses }: PrepareOptions) {
     this.#readers = reading.readers;
     this.#book = book;
-    this.#clean = { aligner: book.aligner, sha256, horizon };
+    this.#clean = { aligner: book.aligner, sha256, horizon: policy.refusedBefore };
     this.#losses = losses;
   }
 
@@ -262,5 +264,17 @@ export async function prepareBatch(
     ...encoder.members.encode(members.winners.values()),
     ...encoder.quarantine(quarantined),
   ];
-  return { lanes, journeys, calls, members, quarantined, shards, quality, misrouted, copies, encoder };
+  return {
+    lanes,
+    journeys,
+    calls,
+    members,
+    quarantined,
+    shards,
+    quality,
+    misrouted,
+    judgedBy: options.policy.version,
+    copies,
+    encoder,
+  };
 }

@@ -157,7 +157,7 @@ export class SilverStore {
     await updateShards(tx, generation, { raised: this.#raised, changeSeq, watermarks: batch.shards });
     if (trim && shards.length > 0) await tx.query(this.#write.trim, [generation, shards, TRIM_CHANGES]);
     const outcomes = countOutcomes(batch, merged);
-    await addOutcomes(tx, pipeline, ofPartitions(batch.lanes, outcomes));
+    await addOutcomes(tx, pipeline, { counts: ofPartitions(batch.lanes, outcomes), judgedBy: batch.judgedBy });
     await mendLosses(tx, `silver_${generation}`, mendedRanges(batch.lanes, outcomes));
     time.end('settle');
     const settled = settle(batch, { outcomes, merged, lookedUp });

@@ -264,15 +264,16 @@ export const guardScenarios = {
       'bronze-sink': [
         {
           file: 'services/bronze-sink/src/bronze-sink.ts',
-          right: 'await this.#o.session.transaction((tx) => archive(tx, { pipeline, copies, parts }));',
-          wrong: `await this.#o.session.transaction(async (tx) => { await archive(tx, { pipeline, copies, parts }); ${swallow} });`,
+          right: 'await this.#o.session.transaction((tx) => archive(tx, { pipeline, judgedBy, copies, parts }));',
+          wrong: `await this.#o.session.transaction(async (tx) => { await archive(tx, { pipeline, judgedBy, copies, parts }); ${swallow} });`,
         },
       ],
       'silver-joiner': [
         {
           file: 'services/silver-joiner/src/silver-store.ts',
-          right: 'await addOutcomes(tx, pipeline, ofPartitions(batch.lanes, outcomes));',
-          wrong: `await addOutcomes(tx, pipeline, ofPartitions(batch.lanes, outcomes)); ${swallow}`,
+          right:
+            'await addOutcomes(tx, pipeline, { counts: ofPartitions(batch.lanes, outcomes), judgedBy: batch.judgedBy });',
+          wrong: `await addOutcomes(tx, pipeline, { counts: ofPartitions(batch.lanes, outcomes), judgedBy: batch.judgedBy }); ${swallow}`,
         },
       ],
     },

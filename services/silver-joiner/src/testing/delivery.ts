@@ -1,4 +1,5 @@
 import type { KafkaRecord, PartitionChunk } from '@leakage/kafka';
+import type { Policy } from '@leakage/postgres';
 import { contractReading } from '@leakage/registry';
 import {
   type CallLog,
@@ -15,6 +16,9 @@ import type { PrepareOptions } from '../prepare.ts';
 
 export const PREFIX = 'test';
 
+/** Nothing valid is refused. */
+export const NO_POLICY: Policy = { version: 1, refusedBefore: null };
+
 export type SentRecord =
   | { readonly source: 'journeys'; readonly event: DigitalJourneyEvent }
   | { readonly source: 'calls'; readonly event: CallLog }
@@ -23,7 +27,7 @@ export type SentRecord =
 export function prepareOptions(rules: Rules = DEFAULT_RULES): PrepareOptions {
   return {
     book: openRuleBook(rules, shardOf),
-    horizon: null,
+    policy: NO_POLICY,
     losses: [],
     sourceOf: (topic) => sourceOfTopic(PREFIX, topic),
     reading: contractReading,

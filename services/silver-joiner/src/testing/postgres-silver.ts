@@ -18,7 +18,7 @@ import { Joiner } from '../joiner.ts';
 import { joinerMetrics } from '../joiner-metrics.ts';
 import { SilverStore } from '../silver-store.ts';
 import { sortInMemory, stagingTables } from '../staging.ts';
-import { PREFIX, prepareOptions } from './delivery.ts';
+import { NO_POLICY, PREFIX, prepareOptions } from './delivery.ts';
 
 export const SCHEMA = 'silver_1';
 /** What the sessions of joiners are called, so that a test can end them. */
@@ -43,6 +43,7 @@ export class JoinerProcess {
     });
     this.joiner = new Joiner({
       prepare: { ...prepareOptions(rules), book },
+      policy: { now: NO_POLICY, reload: async () => undefined },
       session: this.session,
       store: new SilverStore({ schema: SCHEMA, generation: 1, pipeline: PIPELINE, book }),
       metrics: joinerMetrics(this.metrics),

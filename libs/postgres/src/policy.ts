@@ -1,0 +1,48 @@
+import type { Queryable } from './connection.ts';
+
+/** What is refused although it is valid, as it holds at a time. */
+export interface Policy {
+  readonly version: number;
+  /** Events and calls from before it, in epoch milliseconds; null: none is refused for its age. */
+  readonly refusedBefore: number | null;
+}
+
+const LOAD = `
+  select p.version, (extract(epoch from h.refused_before) * 1000)::bigint as "refusedBefore"
+    from ops.policy p
+    left join ops.horizon h on h.generation = $1`;
+
+async function loadPolicy(db: Queryable, generation: number | null): Promise<Policy> {
+  const [policy] = (await db.query<Policy>(LOAD, [generation])).rows;
+  if (policy === undefined) throw new Error('ops.policy is empty: its row was deleted, insert it again');
+  return policy;
+}
+
+/**
+ * The policy by which a process judges records. It may be out of date: then the batch that was judged by it is refused
+ * (addOutcomes throws PolicyChangedError), and judged again after `reload`.
+ */
+export class PolicyInForce {
+  readonly #db: Queryable;
+  readonly #generation: number | null;
+  #now: Policy;
+
+  private constructor(db: Queryable, o: { readonly generation: number | null; readonly now: Policy }) {
+    this.#db = db;
+    this.#generation = o.generation;
+    this.#now = o.now;
+  }
+
+  /** `generation` null: of bronze, where nothing is too old. */
+  static async open(db: Queryable, generation: number | null): Promise<PolicyInForce> {
+    return new PolicyInForce(db, { generation, now: await loadPolicy(db, generation) });
+  }
+
+  get now(): Policy {
+    return this.#now;
+  }
+
+  async reload(): Promise<void> {
+    this.#now = await loadPolicy(this.#db, this.#generation);
+  }
+}
