@@ -225,8 +225,15 @@ export class Relay implements Part {
     this.#failures += 1;
     metrics.failed();
     // Said, and no reason to be called unready: the join goes on.
-    health.setReady('changes', true, `not told, tried again: ${error instanceof Error ? error.message : String(error)}`);
-    log.warn({ err: error, failures: this.#failures, waitMs }, 'changes could not be told: they wait in the change log');
+    health.setReady(
+      'changes',
+      true,
+      `not told, tried again: ${error instanceof Error ? error.message : String(error)}`,
+    );
+    log.warn(
+      { err: error, failures: this.#failures, waitMs },
+      'changes could not be told: they wait in the change log',
+    );
     await this.#closeOutlet();
     return waitMs;
   }
