@@ -94,7 +94,9 @@ test('is caught up when nothing is left in the topics', async () => {
 test('what the world was not told yet is shown, and said when it waits for long', async () => {
   const ends = [end('leakage.journeys', 2), end('leakage.calls', 1), end('leakage.members', 0)];
   expect((await read(ends)).changeStream).toBeNull();
-  await world.run(`insert into ops.reader (reader, generation, shard, next_seq) select 'changes', 1, shard, 1 from ops.shard`);
+  await world.run(
+    `insert into ops.reader (reader, generation, shard, next_seq) select 'changes', 1, shard, 1 from ops.shard`,
+  );
   expect((await read(ends)).changeStream).toEqual({ untold: 0, oldestAt: null });
   await world.run('update ops.shard set change_seq = 3 where shard = 2');
   await world.run(`insert into silver_1.change_log (shard, seq, last_seq, changes, logged_at)

@@ -75,7 +75,7 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
 
   const reading = readingOf(s, { pool, log, health, signal: ctx.signal });
   const judging = judgingOf(generation, reading);
-  const relay = replay === null ? await startRelay(ctx, { db: pool, kafka, generation: id, restMs: () => 0 }) : null;
+  const relay = replay === null ? await startRelay(ctx, { db: pool, kafka, generation: id }) : null;
   const notifier = ctx.own(new ChangesNotifier(pool, changesChannel(id), log));
   const session = ctx.own(
     new Session({ url, applicationName, setup: [...indexedPlansOnly, sortInMemory, ...stagingTables], log }),

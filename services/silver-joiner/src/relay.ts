@@ -24,6 +24,8 @@ const SHARD_CHANGES_MAX = 200;
 const POLL_MS = 1_000;
 /** After a step that left nothing, so that many small commits of silver become one step. */
 const PAUSE_MS = 50;
+/** After a step that left some it rests for as long as that took, and no longer than this: the join has the same thread. */
+const REST_MS_MAX = 1_000;
 /** After a failure; it doubles, up to the second figure, for as long as it takes. */
 const backoff = { firstMs: 250, longestMs: 30_000 } as const;
 const OUTLET_STOP_MS = 5_000;
@@ -48,8 +50,6 @@ export interface RelayOptions {
   readonly topic: string;
   /** Asked for when there is something to tell, and again after a failure. */
   readonly open: (signal: AbortSignal) => Promise<Outlet>;
-  /** How long to rest after a step that took `ms`: the join goes first. */
-  readonly restMs: (ms: number) => number;
   readonly metrics: RelayMetrics;
   readonly health: Health;
   readonly log: Logger;
@@ -114,7 +114,7 @@ export class Relay implements Part {
 
   /** Returns how long to wait before the next one. */
   async #step(): Promise<number> {
-    const { session, metrics, health, restMs } = this.#o;
+    const { session, metrics, health } = this.#o;
     const began = performance.now();
     const step = await session.transaction((tx) => this.#look(tx));
     if (step.kind === 'again') return 0;
@@ -127,7 +127,7 @@ export class Relay implements Part {
     const ms = performance.now() - began;
     metrics.told(records, ms);
     health.setReady('changes', true, 'being told');
-    return Math.max(step.left === 0 ? PAUSE_MS : 0, restMs(ms));
+    return step.left === 0 ? PAUSE_MS : Math.min(ms, REST_MS_MAX);
   }
 
   /** One short transaction: who is to be told what, and that part of the log. Nothing is held while it is sent. */

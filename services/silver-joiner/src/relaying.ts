@@ -12,7 +12,6 @@ export interface RelayingOptions {
   readonly db: Pool;
   readonly kafka: KafkaClient;
   readonly generation: number;
-  readonly restMs: (ms: number) => number;
 }
 
 /** Begins to tell the world what changes, or, where that is switched off, lets go of the log. Neither keeps the joiner from joining. */
@@ -32,7 +31,6 @@ export async function startRelay(ctx: ServiceContext<SilverSettings>, o: Relayin
       schemaOf: (generation) => `"${s.silverSchema}_${generation}"`,
       topic: topic.name,
       open: (signal) => openOutlet(ctx, { kafka: o.kafka, signal }),
-      restMs: o.restMs,
       metrics: relayMetrics(metrics),
       health,
       log,
