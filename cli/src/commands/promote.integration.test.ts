@@ -1,5 +1,5 @@
 import type { CodeEdit } from '@leakage/testing';
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type TwoGenerations, twoGenerations } from '../testing/two-generations.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 });
