@@ -8,6 +8,10 @@ import { type Outlet, Relay, SHARDS } from './relay.ts';
 import { relayMetrics } from './relay-metrics.ts';
 import { giveUpPositions, register } from './relay-store.ts';
 
+/** A process that is stopped in the middle keeps the others from relaying for no longer; one that works asks something every second. */
+const IDLE_MS = 120_000;
+const setup = [...indexedPlansOnly, `set idle_session_timeout = ${IDLE_MS}`];
+
 export interface RelayingOptions {
   readonly db: Pool;
   readonly kafka: KafkaClient;
@@ -26,7 +30,7 @@ export async function startRelay(ctx: ServiceContext<SilverSettings>, o: Relayin
   const applicationName = 'silver-joiner relay';
   return ctx.own(
     new Relay({
-      session: new Session({ url: s.databaseUrl, applicationName, setup: indexedPlansOnly, log }),
+      session: new Session({ url: s.databaseUrl, applicationName, setup, log }),
       generation: o.generation,
       schemaOf: (generation) => `"${s.silverSchema}_${generation}"`,
       topic: topic.name,
