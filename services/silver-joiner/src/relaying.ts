@@ -6,7 +6,7 @@ import { changesTopic } from '@leakage/schemas';
 import type { SilverSettings } from './config.ts';
 import { type Outlet, Relay, SHARDS } from './relay.ts';
 import { relayMetrics } from './relay-metrics.ts';
-import { giveUpPositions, register } from './relay-store.ts';
+import { giveUpPositions, register, relayState } from './relay-store.ts';
 
 /** A process that is stopped in the middle keeps the others from relaying for no longer; one that works asks something every second. */
 const IDLE_MS = 120_000;
@@ -45,7 +45,10 @@ export async function startRelay(ctx: ServiceContext<SilverSettings>, o: Relayin
 /** Before anything is joined: a generation that begins is told from its first change on. */
 async function begin(db: Pool, { log }: ServiceContext<SilverSettings>, generation: number): Promise<void> {
   try {
-    if ((await activeGeneration(db)) === generation) await inTransaction(db, (tx) => register(tx, generation, SHARDS));
+    const { active, told } = await relayState(db);
+    // The shards are locked for nothing else than this.
+    const placed = told.filter((row) => row.generation === generation).length === SHARDS.length;
+    if (active === generation && !placed) await inTransaction(db, (tx) => register(tx, generation, SHARDS));
   } catch (error) {
     log.warn({ err: error }, 'the change stream has no place in the change log yet: the relay tries again');
   }
