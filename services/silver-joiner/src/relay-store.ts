@@ -37,7 +37,7 @@ export async function leaveRelayLock(tx: Queryable): Promise<void> {
   await tx.query('select pg_advisory_unlock($1, 0)', [RELAY_LOCK]);
 }
 
-export interface RelayState {
+interface RelayState {
   readonly active: number | null;
   readonly told: readonly Told[];
 }

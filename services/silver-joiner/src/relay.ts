@@ -11,7 +11,6 @@ import {
   type LogRead,
   leaveRelayLock,
   moveReader,
-  type RelayState,
   readLog,
   register,
   relayState,
@@ -137,6 +136,7 @@ export class Relay implements Part {
       this.#o.metrics.waiting({ changes: 0, oldestAt: null });
       return { kind: 'nothing', relaying: false };
     }
+    // With the lock: what was seen before it may be old.
     const { told } = await relayState(tx);
     const options = { active: generation, shards: PARTITIONS, changesMax: SHARD_CHANGES_MAX };
     const turn = nextTurn(told, options);
@@ -163,7 +163,7 @@ export class Relay implements Part {
 
   /** Only a process of the active generation, and of those one. */
   async #relays(tx: SinkTx): Promise<boolean> {
-    const { active }: RelayState = await relayState(tx);
+    const { active } = await relayState(tx);
     if (active !== this.#o.generation) {
       if (this.#lockedOn === tx.connection) await leaveRelayLock(tx);
       this.#lockedOn = null;
