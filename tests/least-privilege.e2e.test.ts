@@ -10,6 +10,7 @@ import { beginReplay } from '../cli/src/replay/begin.ts';
 import { endReplay } from '../cli/src/replay/replay-store.ts';
 import { type Installation, newInstallation } from '../cli/src/testing/installation.ts';
 import { verifyPipeline } from '../cli/src/verify.ts';
+import { readChanges, relayed } from './support/change-stream.ts';
 import { type Pipeline, pipelineOn } from './support/pipeline.ts';
 
 const log = createLogger({ service: 'tests', level: 'error' });
@@ -81,7 +82,7 @@ test('services that the owner began go on while init runs, and under their own l
   await pipeline.feed(stories(60, 140));
   const { rows } = await pipeline.pool.query<{ login: string }>(
     `select distinct usename::text as login from pg_stat_activity
-      where datname = current_database() and application_name in ('bronze-sink', 'bronze-sink partitions', 'silver-joiner', 'gold-aggregator')
+      where datname = current_database() and application_name in ('bronze-sink', 'bronze-sink partitions', 'silver-joiner', 'silver-joiner relay', 'gold-aggregator')
       order by 1`,
   );
   expect(rows.map(({ login }) => login)).toEqual(
@@ -92,6 +93,15 @@ test('services that the owner began go on while init runs, and under their own l
   await pipeline.pool.query(`delete from ops.reader where reader = 'gold'`);
   await pipeline.feed(stories(140, 150));
 
+  // 5. Silver tells the world, also where it has no place in the log yet.
+  await relayed(pipeline.pool);
+  await pipeline.pool.query(`delete from ops.reader where reader = 'changes'`);
+  await relayed(pipeline.pool);
+  const before = (await readChanges(pipeline)).length;
+  await pipeline.feed(stories(150, 155));
+  await relayed(pipeline.pool);
+  expect((await readChanges(pipeline)).length).toBeGreaterThan(before);
+
   const report = await verifyPipeline({ databaseUrl: it.url });
   expect(report.checks.filter((check) => check.differences > 0)).toEqual([]);
   expect(report.ok).toBe(true);
@@ -100,7 +110,7 @@ test('services that the owner began go on while init runs, and under their own l
 test('replays under their own logins: bronze gets back what was deleted, and silver finds what was given up', async () => {
   const ends = await positions();
   await Promise.all(live.splice(0).map((service) => service.stop()));
-  await pipeline.publisher.publish(stories(150, 160));
+  await pipeline.publisher.publish(stories(155, 160));
   const kafka = createKafkaClient({ brokers: [...pipeline.brokers], clientId: 'tests', log });
   const topics = SOURCES.map((source) => topicName(pipeline.prefix, source));
   for (const { topic, partition, high } of await topicOffsets(kafka, topics)) {

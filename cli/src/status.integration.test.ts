@@ -91,6 +91,25 @@ test('is caught up when nothing is left in the topics', async () => {
   expect(status.warnings).toEqual(['33.3 % of all records are in quarantine: npx leakage quarantine list.']);
 });
 
+test('what the world was not told yet is shown, and said when it waits for long', async () => {
+  const ends = [end('leakage.journeys', 2), end('leakage.calls', 1), end('leakage.members', 0)];
+  expect((await read(ends)).changeStream).toBeNull();
+  await world.run(
+    `insert into ops.reader (reader, generation, shard, next_seq) select 'changes', 1, shard, 1 from ops.shard`,
+  );
+  expect((await read(ends)).changeStream).toEqual({ untold: 0, oldestAt: null });
+  await world.run('update ops.shard set change_seq = 3 where shard = 2');
+  await world.run(`insert into silver_1.change_log (shard, seq, last_seq, changes, logged_at)
+    values (2, 1, 2, '[]', '2026-03-01T00:00:00Z'), (2, 3, 3, '[]', '2026-03-02T00:00:00Z')`);
+  await world.run(`update ops.reader set next_seq = 3 where reader = 'changes' and shard = 2`);
+  const status = await read(ends);
+  expect(status.changeStream).toEqual({ untold: 1, oldestAt: '2026-03-02T00:00:00.000Z' });
+  expect(status.warnings).toContainEqual(expect.stringMatching(/^1 changes are not told in the change stream yet/));
+  await world.run(`delete from silver_1.change_log`);
+  await world.run('update ops.shard set change_seq = 0');
+  await world.run(`delete from ops.reader where reader = 'changes'`);
+});
+
 test('a record that was repaired is in quarantine no more', async () => {
   await world.run(
     `insert into ops.repair (kafka_topic, kafka_partition, kafka_offset, status, reason, resolved_by, resolved_at)

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Connection, loadGeneration, type Pool, type Queryable } from '@leakage/postgres';
 import { CommandError } from './command-error.ts';
 import { existingGeneration } from './generation.ts';
+import { readChangeStream } from './status/change-stream.ts';
 import {
   businessRows,
   exists,
@@ -93,6 +94,7 @@ async function describe(db: Connection, o: Situation): Promise<Status> {
     topics,
     watermarks: marks.watermarks,
     timings,
+    changeStream: await readChangeStream(db, { generation: o.id, silver: hasSilver ? o.schemas.silver : null }),
     rows: {
       bronze: bronzeRows(o.topics, marks.positions),
       silver: await silverRows(db, o.schemas.silver),

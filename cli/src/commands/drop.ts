@@ -23,7 +23,7 @@ export function register(program: Command): void {
     )
     .argument('<generation>', 'its number, as leakage generations shows it', wholeNumber(1))
     .option('--yes', 'do not ask')
-    .option('--force', 'also the one that rollback would go back to')
+    .option('--force', 'also the one that rollback would go back to, or whose last changes were not told yet')
     .option('--wait <seconds>', 'how long its processes may take to let go of it', wholeNumber(0), 30)
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', '\nExamples:\n  $ npx leakage drop 3\n  $ npx leakage drop 1 --force --yes')

@@ -1,6 +1,13 @@
 import { join, resolve } from 'node:path';
 import { createPool } from '@leakage/postgres';
-import { dataDirectory, generationSettings, loadSettings, readEnvironment, schemaSettings } from '@leakage/runtime';
+import {
+  dataDirectory,
+  generationSettings,
+  loadSettings,
+  readEnvironment,
+  relaySettings,
+  schemaSettings,
+} from '@leakage/runtime';
 import { type Command, InvalidArgumentError } from 'commander';
 import { checkKafka, connectKafka, databaseUrl, quietLogger, withDatabase } from '../connect.ts';
 import { type InitReport, initialise } from '../init/initialise.ts';
@@ -71,6 +78,7 @@ async function init(options: InitCommandOptions): Promise<void> {
     const report = await initialise({
       kafka,
       topicPrefix,
+      relayed: loadSettings(relaySettings, environment).relayChanges,
       pool,
       databaseUrl: url,
       schemas: { bronze: bronzeSchema, silver: silverSchema, gold: goldSchema },

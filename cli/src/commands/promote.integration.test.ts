@@ -1,5 +1,5 @@
 import type { CodeEdit } from '@leakage/testing';
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type TwoGenerations, twoGenerations } from '../testing/two-generations.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 });
@@ -151,39 +151,77 @@ describe('there and back', () => {
     expect(await it.seen()).toEqual(one);
   });
 
-  test('the change stream ends where the other begins, and goes on where it had not been told to the end', async () => {
-    const readers = async () => {
+  describe('the change stream', () => {
+    /** In the order in which they are told. */
+    const turns = async () => {
       const { rows } = await it.owner.query(
-        `select generation, next_seq, until_seq from ops.reader where reader = 'changes' and shard = 3 order by 1`,
+        `select generation, next_seq, until_seq from ops.reader where reader = 'changes' and shard = 3 order by turn`,
       );
       return rows;
     };
-    await it.owner.query(`update ops.shard set change_seq = 70 where generation = 1 and shard = 3;
-      update ops.shard set change_seq = 500 where generation = 2 and shard = 3;
-      update ops.reader set next_seq = 71 where reader = 'changes' and generation = 1 and shard = 3`);
-    for (const generation of [1, 2]) await it.goldBehind(generation, 0);
-    await it.verified(2);
-    await it.leakage(['promote', '2']);
-    expect(await readers()).toEqual([
-      { generation: 1, next_seq: 71, until_seq: 70 },
-      { generation: 2, next_seq: 501, until_seq: null },
-    ]);
-    // 1 was told to the end and forgotten; 2 has said 501 to 510, of which nobody has heard anything yet.
-    await it.owner.query(`delete from ops.reader where reader = 'changes' and generation = 1;
-      update ops.shard set change_seq = 90 where generation = 1 and shard = 3;
-      update ops.shard set change_seq = 510 where generation = 2 and shard = 3`);
-    for (const generation of [1, 2]) await it.goldBehind(generation, 0);
-    await it.leakage(['rollback']);
-    expect(await readers()).toEqual([
-      { generation: 1, next_seq: 91, until_seq: null },
-      { generation: 2, next_seq: 501, until_seq: 510 },
-    ]);
-    await it.leakage(['promote', '2']);
-    expect(await readers()).toEqual([
-      { generation: 1, next_seq: 91, until_seq: 90 },
-      { generation: 2, next_seq: 501, until_seq: null },
-    ]);
-    await it.owner.query('update ops.shard set change_seq = 0');
+    /** How far each generation's shard 3 has come; gold has folded that. */
+    const come = async (first: number, second: number) => {
+      await it.owner.query(
+        'update ops.shard set change_seq = case generation when 1 then $1::bigint else $2::bigint end where shard = 3',
+        [first, second],
+      );
+      for (const generation of [1, 2]) await it.goldBehind(generation, 0);
+    };
+    const told = async (generation: number, nextSeq: number) => {
+      await it.owner.query(
+        `update ops.reader set next_seq = $2 where reader = 'changes' and generation = $1 and shard = 3`,
+        [generation, nextSeq],
+      );
+    };
+    const toldToItsEnd = (generation: number) =>
+      it.owner.query(`delete from ops.reader where reader = 'changes' and generation = $1`, [generation]);
+    beforeEach(() => it.verified(2));
+    afterEach(() => it.owner.query('update ops.shard set change_seq = 0'));
+
+    test('ends where the other one begins, and back', async () => {
+      await come(70, 500);
+      await told(1, 61);
+      await it.leakage(['promote', '2']);
+      expect(await turns()).toEqual([
+        { generation: 1, next_seq: 61, until_seq: 70 },
+        { generation: 2, next_seq: 501, until_seq: null },
+      ]);
+      // 1 is told to its end and forgotten; what it says to itself from here on is told by nobody.
+      await toldToItsEnd(1);
+      await come(90, 510);
+      await it.leakage(['rollback']);
+      expect(await turns()).toEqual([
+        { generation: 2, next_seq: 501, until_seq: 510 },
+        { generation: 1, next_seq: 91, until_seq: null },
+      ]);
+    });
+
+    test('goes on where it had not been told to the end, and nobody was heard meanwhile', async () => {
+      await come(70, 500);
+      await told(1, 61);
+      await it.leakage(['promote', '2']);
+      await come(90, 510);
+      await it.leakage(['rollback']);
+      expect(await turns()).toEqual([{ generation: 1, next_seq: 61, until_seq: null }]);
+      await come(95, 520);
+      await it.leakage(['promote', '2']);
+      expect(await turns()).toEqual([
+        { generation: 1, next_seq: 61, until_seq: 95 },
+        { generation: 2, next_seq: 521, until_seq: null },
+      ]);
+    });
+
+    test('a generation that was told to its end but for the record of it begins anew', async () => {
+      await come(70, 500);
+      await told(1, 71);
+      await it.leakage(['promote', '2']);
+      await come(90, 510);
+      await it.leakage(['rollback']);
+      expect(await turns()).toEqual([
+        { generation: 2, next_seq: 501, until_seq: 510 },
+        { generation: 1, next_seq: 91, until_seq: null },
+      ]);
+    });
   });
 
   test('nobody relays: nobody begins to', async () => {

@@ -6,10 +6,11 @@ import {
   kafkaSettings,
   loadSettings,
   RefusedError,
+  relaySettings,
   SettingsError,
   withoutPassword,
 } from '@leakage/runtime';
-import { topicTable } from '@leakage/schemas';
+import { allTopics } from '@leakage/schemas';
 import { quietLogger } from '../connect.ts';
 import { answersAt } from '../probe.ts';
 import { type Check, no, note, ok } from './check.ts';
@@ -49,8 +50,8 @@ async function kafka(environment: Environment, { thorough }: Situation): Promise
   try {
     const access = kafkaClientOptions(loadSettings(kafkaConnectionSettings, environment));
     const client = createKafkaClient({ ...access, clientId: 'leakage-doctor', log: quietLogger('doctor') });
-    const { topicPrefix } = loadSettings(kafkaSettings, environment);
-    const found = await compareTopics(client, thorough === undefined ? [] : topicTable(topicPrefix));
+    const { topicPrefix, relayChanges: relayed } = loadSettings({ ...kafkaSettings, ...relaySettings }, environment);
+    const found = await compareTopics(client, thorough === undefined ? [] : allTopics(topicPrefix, { relayed }));
     return [ok(name, `answers at ${brokers}`), ...(thorough === undefined ? [] : topics(found))];
   } catch (error) {
     return [refused(name, error) ?? no(name, messageOf(error), remedy)];

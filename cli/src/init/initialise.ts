@@ -1,6 +1,6 @@
 import { ensureTopics, type KafkaClient } from '@leakage/kafka';
 import { beginBuilding, inTransaction, type Pool, type Queryable } from '@leakage/postgres';
-import { topicTable } from '@leakage/schemas';
+import { allTopics } from '@leakage/schemas';
 import { type GenerationToPrepare, type Migrated, prepareServices } from '../service-once.ts';
 import { type Converged, converge } from './converge.ts';
 import type { ExistingRoles, Schemas } from './grants.ts';
@@ -18,6 +18,8 @@ import {
 export interface InitOptions {
   readonly kafka: KafkaClient;
   readonly topicPrefix: string;
+  /** Whether there is a topic for outsiders (RELAY_CHANGES). */
+  readonly relayed: boolean;
   readonly pool: Pool;
   readonly databaseUrl: string;
   readonly schemas: Schemas;
@@ -49,7 +51,7 @@ const lockKey = 4_718_263;
 
 /** Makes everything that services need and may not make themselves. Changes nothing where everything is as it should be. */
 export async function initialise(o: InitOptions): Promise<InitReport> {
-  const topics = await ensureTopics(o.kafka, topicTable(o.topicPrefix));
+  const topics = await ensureTopics(o.kafka, allTopics(o.topicPrefix, o));
   o.say(topics.created.length > 0 ? `topics created: ${topics.created.join(', ')}` : 'topics are there');
   return await o.pool.withConnection(async (lock) => {
     await lock.query('select pg_advisory_lock($1)', [lockKey]);

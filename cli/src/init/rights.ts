@@ -111,6 +111,10 @@ export function wantedRights(catalog: Catalog): Right[] {
   // Its staging tables are temporary ones.
   may('silver', 'TEMPORARY', 'database', database);
   may('silver', 'UPDATE', 'table', ['ops.shard'], ['state_version', 'change_seq', 'wm_digital', 'wm_calls']);
+  // What the change stream has told: rows of its own there, by its policy.
+  may('silver', 'INSERT', 'table', ['ops.reader'], ['reader', 'generation', 'shard', 'next_seq', 'turn']);
+  may('silver', 'UPDATE', 'table', ['ops.reader'], ['next_seq']);
+  may('silver', 'DELETE', 'table', ['ops.reader']);
   // For the locks of a recount; its policy lets no new value through.
   may('gold', 'UPDATE', 'table', ['ops.shard'], ['state_version']);
   may('gold', 'INSERT DELETE', 'table', ['ops.reader']);
@@ -180,12 +184,13 @@ const ofBronze = "((pipeline = 'bronze'::text) OR starts_with(pipeline, 'bronze_
 const ofSilver = "starts_with(pipeline, 'silver_'::text)";
 
 /**
- * Each pipeline moves its own positions; gold locks shards and changes none. Evaluated for every row of every batch: cheap. In
+ * Each pipeline moves its own positions, each reader of the change log its own; gold locks shards and changes none. Evaluated for every row of every batch: cheap. In
  * the order in which a batch takes the tables.
  */
 export const policies: readonly Policy[] = [
   { role: 'silver', table: 'ops.shard', command: 'UPDATE', using: 'true', check: null },
   { role: 'gold', table: 'ops.shard', command: 'UPDATE', using: 'true', check: 'false' },
+  { role: 'silver', table: 'ops.reader', command: 'ALL', using: "(reader = 'changes'::text)", check: null },
   { role: 'gold', table: 'ops.reader', command: 'ALL', using: "(reader = 'gold'::text)", check: null },
   { role: 'bronze', table: 'ops.position', command: 'ALL', using: ofBronze, check: null },
   { role: 'silver', table: 'ops.position', command: 'ALL', using: ofSilver, check: null },

@@ -47,7 +47,7 @@ function headline(s: Status): string {
   return `${styleText('bold', 'Leakage')}  generation ${s.generation}: ${s.rules.windowMinutes} minutes, ${s.rules.timeZone}, ${scope}  |  ${state}`;
 }
 
-function topicLines({ topics, timings }: Status): string[] {
+function topicLines({ topics, timings, changeStream }: Status): string[] {
   const row = (cells: readonly string[]) =>
     cells.map((cell, i) => (i === 0 ? cell.padEnd(40) : cell.padStart(i === 1 ? 10 : 15))).join(' ');
   return [
@@ -56,6 +56,7 @@ function topicLines({ topics, timings }: Status): string[] {
       row([topic, number(partitions), number(end), number(behind.bronze), number(behind.silver)]),
     ),
     row(['change log of silver', '', '', 'gold behind', number(timings.goldBehind)]),
+    ...(changeStream === null ? [] : [row(['', '', '', 'not yet told', number(changeStream.untold)])]),
   ];
 }
 

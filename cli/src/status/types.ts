@@ -10,6 +10,8 @@ export interface Status {
   topics: TopicStatus[];
   watermarks: { digital: string | null; calls: string | null; asOf: string | null };
   timings: Timings;
+  /** Null: nobody is told (RELAY_CHANGES). */
+  changeStream: ChangeStream | null;
   rows: { bronze: Counts; silver: Counts; gold: Counts };
   outcomes: Outcomes & { holes: number; records: number };
   conservation: { partitions: number; broken: BrokenPartition[] };
@@ -47,6 +49,14 @@ export interface Timings {
   /** The newest record in bronze: when its source sent it, and when Kafka received it. */
   newestEmittedAt: string | null;
   newestKafkaTimestamp: string | null;
+}
+
+/** What outsiders are told in <prefix>.changes. */
+export interface ChangeStream {
+  /** Changes of the change log that were not told yet, those of a retired generation included. */
+  untold: number;
+  /** When the oldest of the active generation's was written; null: there is none. */
+  oldestAt: string | null;
 }
 
 export interface Outcomes {

@@ -1,6 +1,7 @@
 import type { Status } from './types.ts';
 
 const stalledMs = 30_000;
+const untoldMs = 60_000;
 const apartMs = 60 * 60_000;
 const quarantinedShare = 0.01;
 
@@ -32,6 +33,13 @@ function progressWarnings(s: Omit<Status, 'warnings'>): string[] {
     if (behind[layer] === 0 || silent < stalledMs) continue;
     const since = last === null ? 'has done nothing yet' : `has made no progress since ${last}`;
     found.push(`${service[layer]} is behind and ${since}: is it running?`);
+  }
+  const { changeStream } = s;
+  if (changeStream?.oldestAt && Date.parse(s.at) - Date.parse(changeStream.oldestAt) > untoldMs) {
+    found.push(
+      `${changeStream.untold} changes are not told in the change stream yet, the oldest since ${changeStream.oldestAt}: ` +
+        "the silver-joiner's /readyz says why, and the change log grows meanwhile.",
+    );
   }
   return found;
 }

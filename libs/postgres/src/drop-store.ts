@@ -36,6 +36,16 @@ export async function dependentsElsewhere(db: Queryable, schemas: readonly strin
   return rows.map(({ name }) => name);
 }
 
+/** Changes of the time when it was active that were not told in the change stream yet. */
+export async function untoldChanges(db: Queryable, generation: number): Promise<number> {
+  const { rows } = await db.query<{ untold: number }>(
+    `select coalesce(sum(until_seq + 1 - next_seq), 0)::bigint as untold
+       from ops.reader where reader = 'changes' and generation = $1 and until_seq is not null`,
+    [generation],
+  );
+  return rows[0]?.untold ?? 0;
+}
+
 export async function markDropped(tx: Queryable, generation: number): Promise<void> {
   await tx.query(
     `update ops.generation set state = 'dropped', dropped_at = clock_timestamp()

@@ -7,6 +7,7 @@ import {
   relationsOf,
   removeProtocolRows,
   sessionsIn,
+  untoldChanges,
 } from './drop-store.ts';
 import { isTransient } from './errors.ts';
 import { activeGeneration } from './generations.ts';
@@ -20,7 +21,7 @@ import { inTransaction } from './transaction.ts';
 export interface DropOptions {
   /** The stable schemas: silver, gold. */
   readonly layers: readonly string[];
-  /** Also the one that rollback would go to. */
+  /** Also the one that rollback would go to, and one that was not told to its end. */
   readonly force: boolean;
   /** How long its processes may take to let go of it. */
   readonly waitMs: number;
@@ -57,6 +58,10 @@ export async function neverDropped(
   const dependents = await dependentsElsewhere(db, schemas);
   if (dependents.length > 0) {
     return `Somebody has made views of generation ${generation} elsewhere, which would go with it: drop or change ${dependents.join(', ')} first.`;
+  }
+  const untold = o.force ? 0 : await untoldChanges(db, generation);
+  if (untold > 0) {
+    return `Generation ${generation} was active, and ${untold} of its last changes are not told in the change stream yet: wait until they are. To drop it all the same, so that nobody hears of them: --force.`;
   }
   const active = await activeGeneration(db);
   const isWayBack = active !== null && (await wayBack(db, active)) === generation && found.state === 'retired';

@@ -148,23 +148,48 @@ export async function changeActive(tx: Queryable, { from, to }: Pair): Promise<v
   }
 }
 
+interface ChangesRow {
+  generation: number;
+  shard: number;
+  next_seq: number;
+  until_seq: number | null;
+  turn: number;
+}
+
 /**
- * Under the locks of both generations' shards: what the old one has said so far is told to its end and no further, and the new
- * one speaks from its next change on; where it spoke before and was not told to the end, from there.
+ * Under the locks of both generations' shards: the old one is told to its end and no further, and the new one speaks from its next
+ * change on. Where the new one has still to be told to the end of an earlier turn, it just goes on, and who had a turn
+ * since loses it: nobody begins before those ahead are told to the end, so nobody has heard a word of that.
  */
 export async function handOverChanges(tx: Queryable, { from, to }: Pair): Promise<void> {
-  const { rowCount } = await tx.query(
+  // In the order in which the relay takes them.
+  const { rows } = await tx.query<ChangesRow>(
+    `select generation, shard, next_seq, until_seq, turn from ops.reader where reader = $1
+      order by generation, shard for update`,
+    [CHANGES_READER],
+  );
+  if (!rows.some((row) => row.generation === from && row.until_seq === null)) return; // nobody relays
+  await tx.query(
     `update ops.reader r set until_seq = s.change_seq
        from ops.shard s
       where r.reader = $2 and r.generation = $1 and r.until_seq is null and s.generation = r.generation and s.shard = r.shard`,
     [from, CHANGES_READER],
   );
-  if (rowCount === 0) return; // nobody relays
+  const own = rows.filter((row) => row.generation === to);
+  if (own.some((row) => row.until_seq !== null && row.next_seq <= row.until_seq)) {
+    const turn = Math.max(...own.map((row) => row.turn));
+    await tx.query('delete from ops.reader where reader = $1 and turn > $2', [CHANGES_READER, turn]);
+    await tx.query('update ops.reader set until_seq = null where reader = $1 and generation = $2', [
+      CHANGES_READER,
+      to,
+    ]);
+    return;
+  }
+  await tx.query('delete from ops.reader where reader = $1 and generation = $2', [CHANGES_READER, to]);
   await tx.query(
-    `insert into ops.reader (reader, generation, shard, next_seq)
-     select $2, s.generation, s.shard, s.change_seq + 1 from ops.shard s where s.generation = $1
-     on conflict (reader, generation, shard) do update set until_seq = null`,
-    [to, CHANGES_READER],
+    `insert into ops.reader (reader, generation, shard, next_seq, turn)
+     select $2, s.generation, s.shard, s.change_seq + 1, $3 from ops.shard s where s.generation = $1`,
+    [to, CHANGES_READER, Math.max(...rows.map((row) => row.turn)) + 1],
   );
 }
 

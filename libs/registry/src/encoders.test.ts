@@ -1,8 +1,8 @@
 import { createLogger } from '@leakage/runtime';
-import { contracts } from '@leakage/schemas';
+import { changes, contracts } from '@leakage/schemas';
 import { call, journey, profile, startTestRegistry, type TestRegistry } from '@leakage/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openEncoders } from './encoders.ts';
+import { openChangesEncoder, openEncoders } from './encoders.ts';
 
 const log = createLogger({ service: 'registry-test', level: 'silent' });
 let registry: TestRegistry;
@@ -48,6 +48,19 @@ test('where it is not allowed, a sentence says which is missing, and nothing is 
     /^version 2 of the schema of journeys is not registered under p.journeys-value at http:\/\/127.0.0.1:\d+: register DigitalJourneyEvent there, or set SCHEMA_REGISTRY_REGISTER=true/,
   );
   expect(registry.versionsOf('p.journeys-value')).toEqual([]);
+});
+
+test('so has the change stream: the id of the table, that of the registry, or a sentence', async () => {
+  const change = { generation: 1, shard: 0, seq: 7, call_id: 'C', before: null, after: null, cause: null };
+  const o = { url: registry.url, register: false, topicPrefix: 'p', log };
+  expect(idOf((await openChangesEncoder({ ...o, url: undefined })).encode(change))).toBe(changes.schemaId);
+  await expect(openChangesEncoder(o)).rejects.toThrow(
+    /^version 1 of the schema of changes is not registered under p.changes-value at .*: register LeakageChange there/,
+  );
+  const registered = idOf((await openChangesEncoder({ ...o, register: true })).encode(change));
+  expect(registered).toBeGreaterThan(1_000);
+  expect(registry.versionsOf('p.changes-value')).toEqual([1]);
+  expect(idOf((await openChangesEncoder(o)).encode(change))).toBe(registered);
 });
 
 test('a registry that comes late is waited for', async () => {

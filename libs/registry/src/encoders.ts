@@ -1,9 +1,11 @@
 import { type Logger, RefusedError, retry } from '@leakage/runtime';
 import {
+  changes,
   contracts,
   type Encoder,
   type Encoders,
   type EventOf,
+  type LeakageChange,
   SOURCES,
   type Source,
   topicName,
@@ -58,10 +60,31 @@ function versionOf(source: Source, { versions }: EncodersOptions) {
   return found;
 }
 
-/** Subjects are named after topics, as every Confluent client does by default. */
+export type ChangesEncoderOptions = Pick<EncodersOptions, 'url' | 'register' | 'topicPrefix' | 'log' | 'signal'>;
+
+/** The encoder of whoever tells the world what changes, likewise. */
+export async function openChangesEncoder(o: ChangesEncoderOptions): Promise<Encoder<LeakageChange>> {
+  if (o.url === undefined) return changes;
+  return changes.encoder(await registeredId({ ...changes, topic: 'changes' }, new RegistryClient(o.url), o));
+}
+
 async function idOf(source: Source, client: RegistryClient, o: EncodersOptions): Promise<number> {
-  const subject = `${topicName(o.topicPrefix, source)}-value`;
-  const { version, schema } = versionOf(source, o);
+  return await registeredId({ ...versionOf(source, o), topic: source }, client, o);
+}
+
+interface Subject {
+  readonly topic: Source | 'changes';
+  readonly version: number;
+  readonly schema: { readonly name: string };
+}
+
+/** Subjects are named after topics, as every Confluent client does by default. */
+async function registeredId(
+  { topic, version, schema }: Subject,
+  client: RegistryClient,
+  o: ChangesEncoderOptions,
+): Promise<number> {
+  const subject = `${topicName(o.topicPrefix, topic)}-value`;
   const text = JSON.stringify(schema);
   const patiently = <T>(ask: () => Promise<T>): Promise<T> =>
     retry(ask, {
@@ -74,7 +97,7 @@ async function idOf(source: Source, client: RegistryClient, o: EncodersOptions):
   if (found !== null) return found;
   if (!o.register) {
     throw new RefusedError(
-      `version ${version} of the schema of ${source} is not registered under ${subject} at ${client.name}`,
+      `version ${version} of the schema of ${topic} is not registered under ${subject} at ${client.name}`,
       `register ${schema.name} there, or set SCHEMA_REGISTRY_REGISTER=true to have it done at the start`,
     );
   }

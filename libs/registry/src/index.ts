@@ -1,5 +1,5 @@
 export { type FoundSchema, RegistryClient } from './client.ts';
-export { type EncodersOptions, openEncoders } from './encoders.ts';
+export { type ChangesEncoderOptions, type EncodersOptions, openChangesEncoder, openEncoders } from './encoders.ts';
 export { RegistrySilentError } from './errors.ts';
 export {
   contractReading,

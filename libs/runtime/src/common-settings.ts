@@ -164,6 +164,15 @@ export const registryWriterSettings = {
   }),
 };
 
+/** For whoever makes or fills the topic for outsiders: the same for all processes of an installation. */
+export const relaySettings = {
+  relayChanges: setting.boolean({
+    env: 'RELAY_CHANGES',
+    default: true,
+    help: 'Whether the silver-joiner of the active generation tells every change of a call fact in <prefix>.changes. When it is switched off, its position is given up. See docs/changes.md.',
+  }),
+};
+
 const schemaName = { pattern: /^[a-z_][a-z0-9_]{0,50}$/, kind: 'a lower-case SQL name' };
 
 export const schemaSettings = {

@@ -13,6 +13,7 @@ export {
   registryReaderSettings,
   registrySettings,
   registryWriterSettings,
+  relaySettings,
   replaySettings,
   type SaslMechanism,
   schemaSettings,

@@ -180,6 +180,10 @@ changeDecoder.learn(CHANGES_ID, leakageChangeV1);
 /** The topic for outsiders: Avro only. */
 export const changes = {
   schemaId: CHANGES_ID,
+  version: 1,
+  schema: leakageChangeV1 as AvroRecord,
+  /** Under another id: that of a registry. */
+  encoder: (id: number): Encoder<LeakageChange> => new AvroEncoder({ id, schema: leakageChangeV1 }),
   encode: (event: LeakageChange): Buffer => changeEncoder.encode(event),
   decode: (value: Buffer): Decoded<LeakageChange> => {
     const result = changeDecoder.decode(value);

@@ -21,4 +21,14 @@ export type {
 export { dateOfDays, daysOfDate, isInstantInRange, parseInstant } from './instants.ts';
 export type { Kind } from './shape.ts';
 export { partitionOf, shardOf } from './shard.ts';
-export { PARTITIONS, SOURCES, type Source, sourceOfTopic, type TopicSpec, topicName, topicTable } from './topics.ts';
+export {
+  allTopics,
+  changesTopic,
+  PARTITIONS,
+  SOURCES,
+  type Source,
+  sourceOfTopic,
+  type TopicSpec,
+  topicName,
+  topicTable,
+} from './topics.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { sourceOfTopic, topicName, topicTable } from './topics.ts';
+import { allTopics, sourceOfTopic, topicName, topicTable } from './topics.ts';
 
 test('three topics of twelve partitions; profiles are kept for ever', () => {
   expect(topicTable('leakage').map((topic) => [topic.name, topic.partitions, topic.config['retention.ms']])).toEqual([
@@ -16,4 +16,11 @@ test('a topic is recognised by its whole name', () => {
   expect(sourceOfTopic('leakage', topicName('leakage', 'calls'))).toBe('calls');
   expect(sourceOfTopic('leakage', 'other.calls')).toBeNull();
   expect(sourceOfTopic('leakage', topicName('leakage', 'changes'))).toBeNull();
+});
+
+test('the topic for outsiders is there where they are told, and nothing of ours reads it', () => {
+  const names = (relayed: boolean) => allTopics('x', { relayed }).map(({ name }) => name);
+  expect(names(true)).toEqual([...names(false), 'x.changes']);
+  expect(names(false)).toEqual(topicTable('x').map(({ name }) => name));
+  expect(allTopics('x', { relayed: true }).every(({ partitions }) => partitions === 12)).toBe(true);
 });

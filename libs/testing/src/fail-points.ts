@@ -18,6 +18,7 @@ export interface FailPointOrder {
 type Place = readonly [name: string, where: 'before' | 'after', text: string];
 
 const silverStore = 'services/silver-joiner/src/silver-store.ts';
+const relay = 'services/silver-joiner/src/relay.ts';
 const bronzeStore = 'services/bronze-sink/src/bronze-store.ts';
 const aggregator = 'services/gold-aggregator/src/aggregator.ts';
 const generator = 'services/generator/src/generator.ts';
@@ -49,6 +50,15 @@ const places: readonly (readonly [service: ServiceName, file: string, ...Place])
   ['silver-joiner', silverStore, 'facts copied', 'before', 'await mergeChanged('],
   ['silver-joiner', silverStore, 'facts written', 'after', `time.end('write');`],
   ['silver-joiner', silverStore, 'settled', 'after', `time.end('settle');`],
+  ['silver-joiner', relay, 'changes read', 'before', 'const records = await this.#tell(step);'],
+  [
+    'silver-joiner',
+    relay,
+    'changes acknowledged',
+    'before',
+    'await session.transaction((tx) => moveReader(tx, step));',
+  ],
+  ['silver-joiner', relay, 'changes told', 'after', 'await session.transaction((tx) => moveReader(tx, step));'],
   ...ofConsumers.slice(0, 2).map((place) => ['gold-aggregator', ...place] as const),
   ['gold-aggregator', aggregator, 'fold locked', 'before', 'const now = await progress(tx, o.generation);'],
   ['gold-aggregator', aggregator, 'log read', 'before', 'if (read === null) return'],

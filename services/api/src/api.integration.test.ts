@@ -251,11 +251,15 @@ describe('answers from real gold', () => {
         'silver-joiner': { lag_records: 210, lag_by_topic: { 't.calls': 10 } },
         'gold-aggregator': { lag_changes: 3 },
       },
+      change_stream: null,
       outcomes: {
         't.calls': { records: 89, accepted: 80, superseded: 1, duplicates: 5, conflicts: 1, quarantined: 2 },
         't.journeys': { records: 0, accepted: 0 },
       },
     });
+    await pool.query(`insert into ops.reader (reader, generation, shard, next_seq) values ('changes', 1, 0, 2)`);
+    expect((await app.inject('/v1/pipeline')).json()).toMatchObject({ change_stream: { untold_changes: 2 } });
+    await pool.query(`delete from ops.reader where reader = 'changes'`);
     await pool.query(`update ops.shard set change_seq = 0 where generation = 1 and shard = 0`);
   });
 

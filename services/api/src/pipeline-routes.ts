@@ -56,6 +56,13 @@ const schema = {
           lag_changes: Type.Integer({ description: 'Changes of silver that gold has not folded.' }),
         }),
       }),
+      change_stream: Type.Union(
+        [
+          Type.Object({ untold_changes: Type.Integer({ description: 'Changes of silver that were not told yet.' }) }),
+          Type.Null(),
+        ],
+        { description: 'What outsiders are told in the topic of changes. Null: nothing (RELAY_CHANGES).' },
+      ),
       outcomes: Type.Object(
         {},
         { additionalProperties: outcomesSchema, description: 'Of silver, per topic: each record had exactly one.' },
@@ -112,6 +119,7 @@ export function describe(state: PipelineState, ends: readonly PartitionEnd[] | n
       'silver-joiner': silverJoiner,
       'gold-aggregator': { lag_changes: state.goldLagChanges },
     },
+    change_stream: state.untoldChanges === null ? null : { untold_changes: state.untoldChanges },
     outcomes: Object.fromEntries(
       topics.map((topic) => [
         topic,

@@ -24,6 +24,8 @@ export interface PipelineState {
   readonly asOf: string | null;
   /** Changes of silver that gold has not folded. */
   readonly goldLagChanges: number;
+  /** Changes that outsiders were not told yet; null: they are told nothing. */
+  readonly untoldChanges: number | null;
   readonly positions: readonly StoredOutcomes[];
   readonly verification: Verifications;
 }
@@ -37,9 +39,10 @@ export function pipelineStore(pool: Pool): PipelineStore {
     read: (topics) =>
       inSnapshot(pool, async (snapshot) => {
         const clock = await readClock(snapshot);
+        const untoldChanges = await readUntold(snapshot);
         const positions = await readPositions(snapshot, topics);
         const verification = await readVerifications(snapshot.tx, snapshot.generation);
-        return { generation: snapshot.generation, ...clock, positions, verification };
+        return { generation: snapshot.generation, ...clock, untoldChanges, positions, verification };
       }),
   };
 }
@@ -62,6 +65,16 @@ async function readClock({
     asOf: digital === null || calls === null ? null : isoInstant(Math.min(digital, calls)),
     goldLagChanges: Number(behind),
   };
+}
+
+/** Those of a generation that was retired included. */
+async function readUntold({ tx }: Snapshot): Promise<number | null> {
+  const { rows } = await tx.query<{ untold: number | null }>(
+    `select sum(greatest(coalesce(r.until_seq, s.change_seq) + 1 - r.next_seq, 0))::bigint as untold
+       from ops.reader r join ops.shard s on s.generation = r.generation and s.shard = r.shard
+      where r.reader = 'changes'`,
+  );
+  return rows[0]?.untold ?? null;
 }
 
 async function readPositions({ tx, generation }: Snapshot, topics: readonly string[]): Promise<StoredOutcomes[]> {

@@ -15,6 +15,7 @@ import {
   readLosses,
   Session,
   schemaProblems,
+  startListener,
   withPool,
   workingGeneration,
   writerSchemaStore,
@@ -32,6 +33,7 @@ import { joinerMetrics } from './joiner-metrics.ts';
 import { RecordJudge } from './judge.ts';
 import { ChangesNotifier, changesChannel } from './notifier.ts';
 import type { PrepareOptions } from './prepare.ts';
+import { startRelay } from './relaying.ts';
 import { SilverStore } from './silver-store.ts';
 import { sortInMemory, stagingTables } from './staging.ts';
 
@@ -74,6 +76,7 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
 
   const reading = readingOf(s, { pool, log, health, signal: ctx.signal });
   const judging = judgingOf(generation, reading);
+  const relay = replay === null ? await startRelay(ctx, { db: pool, kafka, generation: id }) : null;
   const notifier = ctx.own(new ChangesNotifier(pool, changesChannel(id), log));
   const session = ctx.own(
     new Session({ url, applicationName, setup: [...indexedPlansOnly, sortInMemory, ...stagingTables], log }),
@@ -101,6 +104,9 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
     log,
     metrics,
   };
+  // Another process may have written what is to be told.
+  const woken = { url, applicationName: `${applicationName} relay`, channel: changesChannel(id), log };
+  if (relay !== null) ctx.own(await startListener({ ...woken, onNotify: () => relay.wake() }));
   if (replay === null && generation.source === 'bronze') await readBronze(ctx, { db: pool, generation: id, reader });
   if (ctx.signal.aborted) return;
   const consumer = ctx.own(
