@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Answers, type AnswersOptions } from './answers.ts';
+import { Answers, type AnswersOptions, type Read } from './answers.ts';
 
 /** Answers over data whose version is `state.version`, and a count of how often it was looked at. */
 function answersOver(options: Partial<AnswersOptions> = {}) {
@@ -65,6 +65,79 @@ describe('answers', () => {
     await answers.get('a', overtaken);
     expect(await textOf('a')).toBe('"new"');
     expect(state.reads).toBe(0);
+  });
+
+  describe('nobody is told something older than what was told before', () => {
+    /** Answers whose looks and reads end when the test says so. */
+    function slowAnswers() {
+      const state = { version: 'old', looks: 0 };
+      const looks: ((version: string) => void)[] = [];
+      const answers = new Answers({
+        version: () =>
+          new Promise((resolve) => {
+            state.looks += 1;
+            looks.push(resolve);
+          }),
+        freshMs: 60_000,
+        answersMax: 10,
+        bytesMax: 10_000,
+      });
+      const at = (version: string) => async () => ({ version, content: version });
+      const textOf = async (question: string, read: () => Promise<Read>) =>
+        String((await answers.get(question, read)).body);
+      return { answers, state, looks, at, textOf };
+    }
+    const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+    test('what was looked up before a newer answer was read is not the present version any more', async () => {
+      const { state, looks, at, textOf } = slowAnswers();
+      const first = textOf('a', at('old'));
+      looks[0]?.('old');
+      expect([await first, await textOf('b', at('new'))]).toEqual(['"old"', '"new"']);
+      expect(await textOf('a', at('new'))).toBe('"new"');
+      expect(state.looks).toBe(1);
+    });
+
+    test('a look that began before that is not waited for', async () => {
+      const { answers, looks, at, textOf } = slowAnswers();
+      const first = textOf('a', at('old'));
+      looks[0]?.('old');
+      await first;
+      answers.doubt();
+      const slow = textOf('a', at('new'));
+      answers.doubt();
+      const quick = textOf('a', at('new'));
+      looks[2]?.('new');
+      expect(await quick).toBe('"new"');
+      looks[1]?.('old');
+      expect([await slow, await textOf('a', at('wrong'))]).toEqual(['"new"', '"new"']);
+    });
+
+    test('nor is an answer that is being made from what was there before', async () => {
+      const { answers, looks, at, textOf } = slowAnswers();
+      let give: (read: Read) => void = () => undefined;
+      const slow = textOf('a', () => new Promise((resolve) => (give = resolve)));
+      looks[0]?.('old');
+      await settled();
+      expect(await textOf('b', at('new'))).toBe('"new"');
+      expect(await textOf('a', at('new'))).toBe('"new"');
+      give({ version: 'old', content: 'old' });
+      expect(await slow).toBe('"old"');
+      expect(await textOf('a', at('wrong'))).toBe('"new"');
+      expect(answers.bytes).toBe(10);
+    });
+
+    test('whoever has read something newer elsewhere may say so', async () => {
+      const { answers, state, looks, at, textOf } = slowAnswers();
+      const first = textOf('a', at('old'));
+      looks[0]?.('old');
+      await first;
+      answers.doubt();
+      const second = textOf('a', at('new'));
+      looks[1]?.('new');
+      expect(await second).toBe('"new"');
+      expect(state.looks).toBe(2);
+    });
   });
 
   test('a failure is told to everybody who asked, and is not kept', async () => {

@@ -28,6 +28,10 @@ interface Kept extends Answer {
 /**
  * Answers that are ready to be sent, by question, for as long as the data have the version that they were read at. However many
  * ask at once, the version is looked up once and an answer is made once. Bounded (law 10): the longest unused goes first.
+ *
+ * Nobody is told something older than what somebody was told before they asked: as soon as another version was seen, what
+ * began before (a look, an answer that is being made) is for those who wait for it, and for nobody else. Versions have no
+ * order, and need none.
  */
 export class Answers {
   readonly #o: AnswersOptions;
@@ -37,6 +41,8 @@ export class Answers {
   #version: string | null = null;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #looking: Promise<string> | null = null;
+  /** Counts what makes earlier work unfit for those who ask from now on. */
+  #era = 0;
 
   constructor(options: AnswersOptions) {
     this.#o = options;
@@ -53,32 +59,59 @@ export class Answers {
     return kept ?? this.#ask(question, read);
   }
 
+  /** Something newer than the present version may have been told elsewhere: whoever asks from now on is to have at least that. */
+  doubt(): void {
+    this.#lookedAt = Number.NEGATIVE_INFINITY;
+    this.#begin();
+  }
+
+  #begin(): void {
+    this.#era += 1;
+    this.#looking = null;
+    this.#making.clear();
+  }
+
+  /** What a piece of work has seen that began in `era`. False: something newer was seen meanwhile. */
+  #seen(version: string, era: number): boolean {
+    if (era !== this.#era) return false;
+    if (version !== this.#version) this.#begin();
+    this.#version = version;
+    return true;
+  }
+
   async #ask(question: string, read: () => Promise<Read>): Promise<Answer> {
     const version = await this.#present();
     const kept = this.#keptAt(question, version);
     if (kept !== null) return kept;
     let making = this.#making.get(question);
     if (making === undefined) {
-      making = this.#make(question, read).finally(() => this.#making.delete(question));
-      this.#making.set(question, making);
+      const made = this.#make(question, read).finally(() => {
+        if (this.#making.get(question) === made) this.#making.delete(question);
+      });
+      this.#making.set(question, made);
+      making = made;
     }
     return making;
   }
 
   async #present(): Promise<string> {
     if (this.#version !== null && performance.now() - this.#lookedAt < this.#o.freshMs) return this.#version;
-    this.#looking ??= this.#look().finally(() => {
-      this.#looking = null;
-    });
+    if (this.#looking === null) {
+      const look = this.#look().finally(() => {
+        if (this.#looking === look) this.#looking = null;
+      });
+      this.#looking = look;
+    }
     return await this.#looking;
   }
 
   async #look(): Promise<string> {
     // Before the question: what is written while it is answered may be missing in the answer.
     const began = performance.now();
-    this.#version = await this.#o.version();
-    this.#lookedAt = began;
-    return this.#version;
+    const era = this.#era;
+    const version = await this.#o.version();
+    if (this.#seen(version, era)) this.#lookedAt = began;
+    return version;
   }
 
   #keptAt(question: string, version: string | null): Answer | null {
@@ -90,11 +123,12 @@ export class Answers {
   }
 
   async #make(question: string, read: () => Promise<Read>): Promise<Answer> {
+    const era = this.#era;
     const { version, content } = await read();
     const body = Buffer.from(JSON.stringify(content));
     const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"`;
     const answer: Kept = { version, etag, body };
-    this.#keep(question, answer);
+    if (this.#seen(version, era)) this.#keep(question, answer);
     return answer;
   }
 

@@ -128,6 +128,23 @@ describe('gold', () => {
     await expect.poll(() => generationOf('/v1/savings-model')).toBe(2);
     expect(asked).toEqual(['1', '1', '2']);
   });
+
+  test('whoever was told of another generation elsewhere is never told of the former one afterwards', async () => {
+    let present = 1;
+    const { app: api } = await appWith({
+      gold: {
+        version: async () => String(present),
+        timeline: async () => rows,
+        read: async () => ({ version: String(present), ...rows, generation: present }),
+      },
+      generations: { list: async () => ({ ...none, active: present }), diff: async () => Promise.reject(new Error()) },
+    });
+    const ask = async (url: string) => (await api.inject(url)).json<{ generation?: number; active?: number }>();
+    expect(await ask('/v1/savings-model')).toMatchObject({ generation: 1 });
+    present = 2;
+    expect(await ask('/v1/generations')).toMatchObject({ active: 2 });
+    expect(await ask('/v1/savings-model')).toMatchObject({ generation: 2 });
+  });
 });
 
 describe('problems', () => {
