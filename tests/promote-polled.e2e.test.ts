@@ -5,11 +5,11 @@ import type { OutgoingRecord } from '@leakage/kafka';
 import { createPool, inTransaction, type Pool } from '@leakage/postgres';
 import { createLogger } from '@leakage/runtime';
 import { contracts, type Source, topicName } from '@leakage/schemas';
-import { call, editedCode, freePort, journey } from '@leakage/testing';
+import { call, editedCode, eventually, freePort, journey, type ServiceProcess } from '@leakage/testing';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { pathOf } from '../services/api/src/gold-routes.ts';
 import { isoInstant, jsonRow, type Resource, resources } from '../services/api/src/resources.ts';
-import { leakage } from './support/leakage.ts';
+import { leakage, startLeakage } from './support/leakage.ts';
 import { emptyPipeline, type Pipeline } from './support/pipeline.ts';
 import { contradictions, Pollers, type Switched } from './support/pollers.ts';
 
@@ -22,6 +22,7 @@ const monday = Date.parse('2026-03-02T15:00:00Z');
 
 let pipeline: Pipeline;
 let url: string;
+const working = new Map<number, readonly ServiceProcess[]>();
 
 const record = (source: Source, key: string, value: Buffer): OutgoingRecord => ({
   topic: topicName(pipeline.prefix, source),
@@ -68,7 +69,10 @@ beforeAll(async () => {
     [2, '45'],
   ] as const) {
     const env = { GENERATION: String(generation), LEAKAGE_WINDOW_MINUTES: minutes };
-    await Promise.all((['silver-joiner', 'gold-aggregator'] as const).map((name) => pipeline.start(name, { env })));
+    working.set(
+      generation,
+      await Promise.all((['silver-joiner', 'gold-aggregator'] as const).map((name) => pipeline.start(name, { env }))),
+    );
   }
   for (const nr of [0, 1, 2, 3]) await pipeline.publisher.publish(tell(80, monday + nr * day));
   await pipeline.drained(undefined, [1, 2]);
@@ -104,10 +108,8 @@ function generationOf(path: string, text: string): number {
   return body.generation as number;
 }
 
-const startPollers = () => new Pollers({ url, paths: asked, answersPerSecond: 50, generationOf });
-
 /** What is wrong with an answer in itself; null: it tells of one generation. `expected`: where nothing arrives. */
-function problemOf(path: string, text: string, expected?: Map<string, unknown>): string | null {
+function problemOf(path: string, text: string, expected?: ReadonlyMap<string, unknown>): string | null {
   const generation = generationOf(path, text);
   const body = JSON.parse(text) as Json;
   const wrong = (what: string) => `${path}, generation ${generation}: ${what}`;
@@ -253,6 +255,13 @@ async function killedPromotion(before: string): Promise<{ readonly orderedAt: nu
   return { orderedAt, doneAt: performance.now() };
 }
 
+interface Watching {
+  readonly judge: (path: string, text: string) => string | null;
+  readonly paths?: readonly (readonly string[])[];
+  /** The active generation when it begins. */
+  readonly first?: number;
+}
+
 interface Watched {
   readonly pollers: Pollers;
   readonly readers: readonly SqlReader[];
@@ -261,9 +270,9 @@ interface Watched {
 /** Everybody reads while `work` is done; what all of them were told is judged. */
 async function watched(
   work: (pollers: Pollers) => Promise<readonly Switched[]>,
-  judge: (path: string, text: string) => string | null,
+  { judge, paths = asked, first = 1 }: Watching,
 ): Promise<Watched> {
-  const pollers = startPollers();
+  const pollers = new Pollers({ url, paths, answersPerSecond: 50, generationOf });
   const readers = [new SqlReader(), new SqlReader()];
   let switches: readonly Switched[];
   try {
@@ -280,10 +289,10 @@ async function watched(
       .filter((problem) => problem !== null)
       .slice(0, 3),
   ).toEqual([]);
-  expect(contradictions(pollers, { switches, first: 1, generationOf })).toEqual([]);
+  expect(contradictions(pollers, { switches, first, generationOf })).toEqual([]);
   for (const reader of readers) {
     expect(reader.problems).toEqual([]);
-    expect(reader.runs).toEqual([1, ...switches.map(({ to }) => to)]);
+    expect(reader.runs).toEqual([first, ...switches.map(({ to }) => to)]);
   }
   return { pollers, readers };
 }
@@ -317,40 +326,47 @@ test('nothing arrives: every body is exactly that of one generation, and an ETag
       }
       return switches;
     },
-    (path, text) => problemOf(path, text, expected),
+    { judge: (path, text) => problemOf(path, text, expected) },
   );
   expect(pollers.all.some(({ status }) => status === 304)).toBe(true);
 });
 
-test('records arrive, promotions are killed: no answer mixes, and none goes back in time', async () => {
+let minutes = 0;
+/** Records come all the time while `work` is done. */
+async function whileFed<T>(work: () => Promise<T>): Promise<T> {
   let feeding = true;
   const feed = async () => {
-    for (let nr = 0; feeding; nr += 1) {
-      await pipeline.publisher.publish(tell(20, monday + 3 * day + nr * minute));
+    for (; feeding; minutes += 1) {
+      await pipeline.publisher.publish(tell(20, monday + 3 * day + minutes * minute));
       await new Promise((resolve) => setTimeout(resolve, 250));
     }
   };
   const fed = feed();
-  const { pollers } = await watched(async (pollers) => {
-    try {
-      const switches: Switched[] = [await switched(['promote', '2'], 2)];
-      await pollers.round();
-      switches.push(await switched(['rollback'], 1));
-      await pollers.round();
-      await killedPromotion('await handOverChanges(tx, this.#o);');
-      await pollers.round();
-      await killedPromotion('await this.#o.published?.(tx);');
-      await pollers.round();
-      switches.push({ ...(await killedPromotion("await this.#pool.query('select pg_notify")), to: 2 });
-      await pollers.round();
-      switches.push(await switched(['rollback'], 1));
-      await pollers.round();
-      return switches;
-    } finally {
-      feeding = false;
-      await fed;
-    }
-  }, problemOf);
+  try {
+    return await work();
+  } finally {
+    feeding = false;
+    await fed;
+  }
+}
+
+test('records arrive, promotions are killed: no answer mixes, and none goes back in time', async () => {
+  const there = async (pollers: Pollers): Promise<Switched[]> => {
+    const switches: Switched[] = [await switched(['promote', '2'], 2)];
+    await pollers.round();
+    switches.push(await switched(['rollback'], 1));
+    await pollers.round();
+    await killedPromotion('await handOverChanges(tx, this.#o);');
+    await pollers.round();
+    await killedPromotion('await this.#o.published?.(tx);');
+    await pollers.round();
+    switches.push({ ...(await killedPromotion("await this.#pool.query('select pg_notify")), to: 2 });
+    await pollers.round();
+    switches.push(await switched(['rollback'], 1));
+    await pollers.round();
+    return switches;
+  };
+  const { pollers } = await watched((pollers) => whileFed(() => there(pollers)), { judge: problemOf });
   const history = pathOf(resources.find(({ table }) => table === 'daily_leakage_history') as Resource);
   for (const heard of pollers.heard) {
     const bodies = heard
@@ -368,4 +384,44 @@ test('records arrive, promotions are killed: no answer mixes, and none goes back
   for (const generation of ['1', '2']) {
     expect(await run(['verify', '--generation', generation])).toMatchObject({ code: 0 });
   }
+});
+
+test('the former generation is dropped while its processes and a replay of it work: they end, it does not come back, nobody notices', async () => {
+  await switched(['promote', '2'], 2);
+  const words = ['replay', '--service', 'silver-joiner', '--from', 'earliest', '--generation', '1', '--rate', '10'];
+  const replaying = startLeakage(words, pipeline.env);
+  const replay = async () => {
+    const { rows } = await pipeline.pool.query<{ state: string; records: number }>(
+      `select r.state, r.offsets + coalesce(sum(p.next_offset - p.first_offset), 0)::bigint as records
+         from ops.replay r left join ops.position p on p.pipeline = r.pipeline where r.generation = 1 group by r.id`,
+    );
+    return rows[0];
+  };
+  await eventually(async () => Number((await replay())?.records) > 0, {
+    withinMs: 60_000,
+    what: 'the replay to begin',
+  });
+
+  const dropped = async (pollers: Pollers): Promise<Switched[]> => {
+    const outcome = await run(['drop', '1', '--force', '--yes', '--json']);
+    expect(outcome).toMatchObject({ code: 0 });
+    expect(JSON.parse(outcome.out)).toMatchObject({ schemas: ['gold_1', 'silver_1'], replays: 1 });
+    await pollers.round();
+    return [];
+  };
+  const paths = asked.map((one) => one.filter((path) => path !== difference));
+  await watched((pollers) => whileFed(() => dropped(pollers)), { judge: problemOf, paths, first: 2 });
+  expect(await replay()).toMatchObject({ state: 'cancelled' });
+  expect(await replaying.ended).toMatchObject({ code: 1 });
+  const ended = await Promise.all((working.get(1) ?? []).map(async (one) => [await one.exited, one.output()] as const));
+  expect(ended).toEqual([0, 0].map((code) => [code, expect.stringContaining('generation 1 was dropped')]));
+
+  // Started by somebody all the same, they make nothing.
+  for (const name of ['silver-joiner', 'gold-aggregator'] as const) {
+    await expect(pipeline.start(name, { env: { GENERATION: '1' } })).rejects.toThrow(/generation 1 was dropped/);
+  }
+  const { rows } = await pipeline.pool.query(`select from pg_namespace where nspname in ('silver_1', 'gold_1')`);
+  expect(rows).toEqual([]);
+  await pipeline.drained(undefined, [2]);
+  expect(await run(['verify'])).toMatchObject({ code: 0 });
 });

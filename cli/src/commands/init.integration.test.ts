@@ -158,6 +158,7 @@ describe('on an empty database', () => {
     'gold_1.this_generation': 'gold:u api:S reader:S',
     'ops.disclosure': '',
     'ops.generation': 'silver:Su gold:S api:S reader:S',
+    'ops.left_out_verification': 'api:S',
     'ops.loss': 'bronze:S silver:S',
     'ops.migrations': 'bronze:S silver:S gold:S api:S',
     'ops.parameter': 'gold:SIU api:S reader:S',

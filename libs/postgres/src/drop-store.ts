@@ -88,5 +88,6 @@ export async function removeProtocolRows(tx: Queryable, generation: number): Pro
   const shards = await tx.query('delete from ops.shard where generation = $1', [generation]);
   // Those of its replays went with these.
   const positions = await tx.query('delete from ops.position where pipeline = $1', [silver]);
-  return readers.rowCount + shards.rowCount + positions.rowCount;
+  const leftOut = await tx.query('delete from ops.left_out_verification where generation = $1', [generation]);
+  return readers.rowCount + shards.rowCount + positions.rowCount + leftOut.rowCount;
 }

@@ -38,6 +38,20 @@ const verificationSchema = Type.Union([
   Type.Null(),
 ]);
 
+const leftOutSchema = Type.Union(
+  [
+    Type.Object({
+      kind: Type.String({ description: 'skipped: it was not possible; failed: it ended with an error.' }),
+      reason: Type.String({ description: 'Why, of the last one.' }),
+      times: Type.Integer({ description: 'How many in a row.' }),
+      first_at: instant,
+      last_at: instant,
+    }),
+    Type.Null(),
+  ],
+  { description: 'Scheduled verifications that did not take place; null: the last one did, or there is no schedule.' },
+);
+
 const schema = {
   tags: ['pipeline'],
   summary: 'Where the pipeline stands',
@@ -61,11 +75,11 @@ const schema = {
         { additionalProperties: outcomesSchema, description: 'Of silver, per topic: each record had exactly one.' },
       ),
       verification: Type.Object(
-        { newest: verificationSchema, newest_full: verificationSchema },
+        { newest: verificationSchema, newest_full: verificationSchema, left_out: leftOutSchema },
         {
           description:
             'What leakage verify, which recomputes silver and gold from bronze, has said last of this generation: the newest ' +
-            'run, and the newest over everything. Null: there was none.',
+            'run, and the newest over everything. Null: there was none. And whether the last scheduled one was left out, and why.',
         },
       ),
     }),
