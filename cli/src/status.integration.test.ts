@@ -136,7 +136,7 @@ test('says why the last scheduled verification did not take place, and how often
     expect.stringMatching(
       /^ {13}the last scheduled one was left out \(5 min ago, 3 times since 3 h ago\): silver is 120000$/,
     ),
-    '             records behind bronze, and goes first; and so on, and on',
+    '             120000 records behind bronze, and goes first; and so on, and on',
   ]);
 });
 
