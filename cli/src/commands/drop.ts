@@ -3,7 +3,7 @@ import { dropGeneration, neverDropped } from '@leakage/postgres';
 import type { Command } from 'commander';
 import { CommandError } from '../command-error.ts';
 import { runChange } from '../generations/run-change.ts';
-import { wholeNumber } from '../whole-number.ts';
+import { generationNumber, wholeNumber } from '../whole-number.ts';
 
 interface DropCommandOptions {
   readonly yes?: true;
@@ -21,7 +21,7 @@ export function register(program: Command): void {
         'number is used up. Never the active one. Its processes end by themselves, and replays of it are cancelled. Interrupted, it is run again and goes on. ' +
         'Exit code 0: done; 3: refused, and why is said; 1: it could not be done.',
     )
-    .argument('<generation>', 'its number, as leakage generations shows it', wholeNumber(1))
+    .argument('<generation>', 'its number, as leakage generations shows it', generationNumber)
     .option('--yes', 'do not ask')
     .option('--force', 'also the one that rollback would go back to')
     .option('--wait <seconds>', 'how long its processes may take to let go of it', wholeNumber(0), 30)
