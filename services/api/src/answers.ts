@@ -6,15 +6,21 @@ export interface Answer {
   readonly body: Buffer;
 }
 
-/** What was read, and the version of the data that it was read at. */
-export interface Read {
+/** Which data they are, and in which state. */
+export interface Version {
+  readonly generation: number;
+  /** Equal versions mean equal answers; of two generations they are never equal. They have no order. */
   readonly version: string;
+}
+
+/** What was read, and the version of the data that it was read at. */
+export interface Read extends Version {
   readonly content: unknown;
 }
 
 export interface AnswersOptions {
-  /** The version of the data now. Equal versions mean equal answers. */
-  readonly version: () => Promise<string>;
+  /** The version of the data now. */
+  readonly version: () => Promise<Version>;
   /** How old a version may be that counts as the present one. */
   readonly freshMs: number;
   readonly answersMax: number;
@@ -29,19 +35,20 @@ interface Kept extends Answer {
  * Answers that are ready to be sent, by question, for as long as the data have the version that they were read at. However many
  * ask at once, the version is looked up once and an answer is made once. Bounded (law 10): the longest unused goes first.
  *
- * Nobody is told something older than what somebody was told before they asked: as soon as another version was seen, what
- * began before (a look, an answer that is being made) is for those who wait for it, and for nobody else. Versions have no
- * order, and need none.
+ * Whoever asks after somebody was told of another generation is never told of the former one: what began before (a look, an
+ * answer that is being made) is then for those who wait for it already, and for nobody else.
  */
 export class Answers {
   readonly #o: AnswersOptions;
   readonly #kept = new Map<string, Kept>();
   readonly #making = new Map<string, Promise<Answer>>();
   #bytes = 0;
+  /** The one that somebody was told of last. */
+  #generation: number | null = null;
   #version: string | null = null;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #looking: Promise<string> | null = null;
-  /** Counts what makes earlier work unfit for those who ask from now on. */
+  /** Counts changes of the generation, each of which makes earlier work unfit for those who ask from now on. */
   #era = 0;
 
   constructor(options: AnswersOptions) {
@@ -59,28 +66,18 @@ export class Answers {
     return kept ?? this.#ask(question, read);
   }
 
-  /** Something newer than the present version may have been told elsewhere: whoever asks from now on is to have at least that. */
-  doubt(): void {
-    this.#lookedAt = Number.NEGATIVE_INFINITY;
-    this.#begin();
-  }
-
-  #begin(): void {
+  /** Somebody is told of this generation, here or by other means: from now on nobody is told of another one that was active before. */
+  told(generation: number | null): void {
+    if (generation === this.#generation) return;
+    this.#generation = generation;
     this.#era += 1;
+    this.#lookedAt = Number.NEGATIVE_INFINITY;
     this.#looking = null;
     this.#making.clear();
   }
 
-  /** What a piece of work has seen that began in `era`. False: something newer was seen meanwhile. */
-  #seen(version: string, era: number): boolean {
-    if (era !== this.#era) return false;
-    if (version !== this.#version) this.#begin();
-    this.#version = version;
-    return true;
-  }
-
   async #ask(question: string, read: () => Promise<Read>): Promise<Answer> {
-    const version = await this.#present();
+    const version = await this.#lookUp();
     const kept = this.#keptAt(question, version);
     if (kept !== null) return kept;
     let making = this.#making.get(question);
@@ -94,7 +91,7 @@ export class Answers {
     return making;
   }
 
-  async #present(): Promise<string> {
+  async #lookUp(): Promise<string> {
     if (this.#version !== null && performance.now() - this.#lookedAt < this.#o.freshMs) return this.#version;
     if (this.#looking === null) {
       const look = this.#look().finally(() => {
@@ -109,8 +106,12 @@ export class Answers {
     // Before the question: what is written while it is answered may be missing in the answer.
     const began = performance.now();
     const era = this.#era;
-    const version = await this.#o.version();
-    if (this.#seen(version, era)) this.#lookedAt = began;
+    const { generation, version } = await this.#o.version();
+    if (era === this.#era) {
+      this.told(generation);
+      this.#version = version;
+      this.#lookedAt = began;
+    }
     return version;
   }
 
@@ -124,11 +125,14 @@ export class Answers {
 
   async #make(question: string, read: () => Promise<Read>): Promise<Answer> {
     const era = this.#era;
-    const { version, content } = await read();
+    const { generation, version, content } = await read();
     const body = Buffer.from(JSON.stringify(content));
     const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"`;
     const answer: Kept = { version, etag, body };
-    if (this.#seen(version, era)) this.#keep(question, answer);
+    if (era === this.#era) {
+      this.told(generation);
+      this.#keep(question, answer);
+    }
     return answer;
   }
 

@@ -82,12 +82,10 @@ export async function createApp(dependencies: AppDependencies): Promise<FastifyI
     const answers = answersOf(dependencies.gold);
     goldRoutes(v1, dependencies.gold, answers);
     // These read a snapshot of their own, which may be of another generation than the figures that are kept.
-    await v1.register(async (others) => {
-      others.addHook('onSend', async () => answers.doubt());
-      memberRoutes(others, dependencies);
-      pipelineRoutes(others, dependencies);
-      generationRoutes(others, dependencies);
-    });
+    const told = (generation: number | null) => answers.told(generation);
+    memberRoutes(v1, { ...dependencies, told });
+    pipelineRoutes(v1, { ...dependencies, told });
+    generationRoutes(v1, { ...dependencies, told });
   });
   return app;
 }

@@ -100,13 +100,19 @@ export interface PipelineRoutesOptions {
   readonly pipeline: PipelineStore;
   readonly topicEnds: TopicEnds;
   readonly topics: readonly string[];
+  /** Called with the generation that an answer comes from, before it is sent. */
+  readonly told: (generation: number) => void;
 }
 
-export function pipelineRoutes(app: FastifyInstance, { pipeline, topicEnds, topics }: PipelineRoutesOptions): void {
+export function pipelineRoutes(
+  app: FastifyInstance,
+  { pipeline, topicEnds, topics, told }: PipelineRoutesOptions,
+): void {
   app.get('/v1/pipeline', { schema }, async (_request, reply) => {
     // Ends first: what is caught up with them has seen all that was there when the question was asked.
     const ends = await topicEnds();
     const state = await pipeline.read(topics);
+    told(state.generation);
     return reply.header('cache-control', 'no-cache').send(describe(state, ends, topics));
   });
 }
