@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { DifferingCalls } from './calls.ts';
 import type { Signature } from './causes.ts';
 import { foldFigures } from './figures.ts';
-import { causeFigures, differingRules, headlineOf, type Noted, notesOf } from './report.ts';
+import { causeFigures, differingRules, examplesOf, headlineOf, type Noted, notesOf } from './report.ts';
 import { rulesThatDiffer } from './rules.ts';
 import { type ComparedGeneration, metrics, type StoredRules } from './types.ts';
 
@@ -157,6 +157,19 @@ describe('the report', () => {
       { cause: 'late_data', calls: 2, onlyA: 2, onlyB: 0, difference: -2, cents: -1_600, repeatDifference: -1 },
       { cause: 'profile', calls: 50, onlyA: 0, onlyB: 0, difference: 0, cents: 0, repeatDifference: 0 },
     ]);
+  });
+
+  test('examples: first the calls that one of the two alone charges, then the latest', () => {
+    const shown = (callId: string, calledAt: number) => ({ callId, calledAt, callReason: null, a: null, b: null });
+    const detail = { charged: 'both', chargeDiffers: false, beyondWindow: false, detailsDiffer: true } as const;
+    const groups = [
+      group(detail, { shown: [shown('detail 9', 9), shown('detail 8', 8)] }),
+      group({}, { onlyB: 2, shown: [shown('charged 2', 2), shown('charged 1', 1)] }),
+    ];
+    const examples = (max: number) =>
+      examplesOf(groups, { rules: windows, a: one(1), b: one(2), max }).map(({ callId }) => callId);
+    expect(examples(3)).toEqual(['charged 2', 'charged 1', 'detail 9']);
+    expect(examples(0)).toEqual([]);
   });
 
   const totals = (a: number, b: number) =>

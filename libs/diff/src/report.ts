@@ -65,19 +65,26 @@ export interface Judging {
   readonly max: number;
 }
 
-/** The latest calls of each cause and journey type. */
+/** The latest calls of each cause and journey type; those first that one of the two alone charges, which is what costs. */
 export function examplesOf(groups: readonly DifferingCalls[], o: Judging): Example[] {
   const keyOf = ({ signature, journey }: DifferingCalls) => `${causeOf(signature, o.rules)}\n${journey}`;
   return [...Map.groupBy(groups, keyOf).values()]
     .flatMap((some) =>
       some
         .flatMap((group) => group.shown.map((call) => ({ group, call })))
-        .sort((x, y) => y.call.calledAt - x.call.calledAt || (x.call.callId < y.call.callId ? -1 : 1))
+        .sort(
+          (x, y) =>
+            Number(isMoved(y.group)) - Number(isMoved(x.group)) ||
+            y.call.calledAt - x.call.calledAt ||
+            (x.call.callId < y.call.callId ? -1 : 1),
+        )
         .slice(0, o.max),
     )
     .map(({ group, call }) => exampleOf(call, { group, o }))
     .sort((x, y) => causes.indexOf(x.cause) - causes.indexOf(y.cause));
 }
+
+const isMoved = ({ signature }: DifferingCalls): boolean => signature.charged === 'a' || signature.charged === 'b';
 
 function exampleOf(call: ShownCall, { group, o }: { readonly group: DifferingCalls; readonly o: Judging }): Example {
   const [a, b] = [viewOf(call.a), viewOf(call.b)];
