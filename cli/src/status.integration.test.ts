@@ -142,6 +142,23 @@ test('warns of what stands still and of what does not add up', async () => {
   expect(lines.join('\n')).toContain('silver_1 leakage.calls/0: 1 offsets, 0 outcomes');
 });
 
+test('says why the last scheduled verification did not take place, and how often in a row', async () => {
+  await world.run(`insert into ops.left_out_verification (generation, kind, reason, times, first_at, last_at)
+    values (1, 'skipped', 'silver is 120000 records behind bronze, and goes first; and so on, and on', 3,
+            now() - interval '3 hours', now() - interval '5 minutes')`);
+  const status = await read([]);
+  expect(status.verification.leftOut).toMatchObject({ kind: 'skipped', times: 3 });
+  const lines = statusLines(status).map((line) => stripVTControlCharacters(line));
+  const at = lines.findIndex((line) => line.startsWith('verified'));
+  expect(lines.slice(at, at + 3)).toEqual([
+    'verified     never (npx leakage verify recomputes everything)',
+    expect.stringMatching(
+      /^ {13}the last scheduled one was left out \(5 min ago, 3 times since 3 h ago\): silver is 120000$/,
+    ),
+    '             120000 records behind bronze, and goes first; and so on, and on',
+  ]);
+});
+
 test('fits into 100 columns, with and without Kafka', async () => {
   for (const ends of [
     [end('leakage.journeys', 123_456_789)],

@@ -22,10 +22,19 @@ export interface RunningCommand {
   readonly children: () => number[];
 }
 
-export function startLeakage(words: readonly string[], env: Readonly<Record<string, string>>): RunningCommand {
+/** What node is told before the command (`editedCode`). */
+export interface CommandOptions {
+  readonly execArgv?: readonly string[];
+}
+
+export function startLeakage(
+  words: readonly string[],
+  env: Readonly<Record<string, string>>,
+  { execArgv = [] }: CommandOptions = {},
+): RunningCommand {
   const { PATH = '', HOME = '' } = process.env;
   const nowhere = join(tmpdir(), 'leakage-no-data-folder');
-  const child = spawn(process.execPath, [bin, ...words], {
+  const child = spawn(process.execPath, [...execArgv, bin, ...words], {
     env: { PATH, HOME, LEAKAGE_DATA_DIR: nowhere, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -52,6 +61,10 @@ export function startLeakage(words: readonly string[], env: Readonly<Record<stri
   };
 }
 
-export async function leakage(words: readonly string[], env: Readonly<Record<string, string>>): Promise<Said> {
-  return await startLeakage(words, env).ended;
+export async function leakage(
+  words: readonly string[],
+  env: Readonly<Record<string, string>>,
+  o: CommandOptions = {},
+): Promise<Said> {
+  return await startLeakage(words, env, o).ended;
 }

@@ -1,10 +1,12 @@
 import { loadSettings, readEnvironment, schemaSettings } from '@leakage/runtime';
 import { type Command, InvalidArgumentError } from 'commander';
+import { CommandError } from '../command-error.ts';
 import { databaseUrl, withDatabase } from '../connect.ts';
 import { diffLines } from '../diff/report.ts';
 import { diffPipeline } from '../diff.ts';
 import { existingGeneration } from '../generation.ts';
 import { openScreen } from '../up/screen.ts';
+import { generationNumber, wholeNumber } from '../whole-number.ts';
 
 interface DiffCommandOptions {
   readonly from?: string;
@@ -23,11 +25,11 @@ export function register(program: Command): void {
         'equally far, only complete local days that both have are compared, and it is said why. Exit code 0: it could be ' +
         'compared, whatever it found; 1: it could not.',
     )
-    .argument('<a>', 'the generation that is compared with, mostly the active one', generation)
-    .argument('<b>', 'the generation that is asked about', generation)
+    .argument('<a>', 'the generation that is compared with, mostly the active one', generationNumber)
+    .argument('<b>', 'the generation that is asked about', generationNumber)
     .option('--from <day>', 'first local day, YYYY-MM-DD', day)
     .option('--to <day>', 'last local day, YYYY-MM-DD', day)
-    .option('--examples <n>', 'how many calls of each cause and journey are shown (0 to 100)', exampleCount, 3)
+    .option('--examples <n>', 'how many calls of each cause and journey are shown (0 to 100)', wholeNumber(0, 100), 3)
     .option('--json', 'one JSON document on stdout')
     .addHelpText(
       'after',
@@ -37,6 +39,10 @@ export function register(program: Command): void {
 }
 
 async function diff(a: number, b: number, { json, ...options }: DiffCommandOptions): Promise<void> {
+  const { from, to } = options;
+  if (from !== undefined && to !== undefined && from > to) {
+    throw new CommandError(`--from ${from} is after --to ${to}: turn them round.`, 2);
+  }
   const { silverSchema, goldSchema } = loadSettings(schemaSettings, readEnvironment());
   const screen = openScreen(process.stderr);
   await withDatabase('diff', (pool) => existingGeneration(pool, a));
@@ -52,14 +58,6 @@ async function diff(a: number, b: number, { json, ...options }: DiffCommandOptio
   process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${diffLines(report).join('\n')}\n`);
 }
 
-function generation(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1 || value > 2_147_483_647) {
-    throw new InvalidArgumentError('the number of a generation is wanted, from 1');
-  }
-  return value;
-}
-
 function day(text: string): string {
   const instant = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN;
   // A day that no month has would otherwise be taken for one of the next month.
@@ -67,10 +65,4 @@ function day(text: string): string {
     throw new InvalidArgumentError('a day is wanted, YYYY-MM-DD');
   }
   return text;
-}
-
-function exampleCount(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value > 100) throw new InvalidArgumentError('a whole number from 0 to 100 is wanted');
-  return value;
 }

@@ -3,7 +3,7 @@ import { dropGeneration, neverDropped } from '@leakage/postgres';
 import type { Command } from 'commander';
 import { CommandError } from '../command-error.ts';
 import { runChange } from '../generations/run-change.ts';
-import { wholeNumber } from '../whole-number.ts';
+import { generationNumber, wholeNumber } from '../whole-number.ts';
 
 interface DropCommandOptions {
   readonly yes?: true;
@@ -18,10 +18,10 @@ export function register(program: Command): void {
     .summary('remove a generation that nobody needs any more')
     .description(
       'Removes the tables of a generation and everything that its services know of it; that it was there stays on record, and its ' +
-        'number is used up. Never the active one. Its processes end by themselves. Interrupted, it is run again and goes on. ' +
+        'number is used up. Never the active one. Its processes end by themselves, and replays of it are cancelled. Interrupted, it is run again and goes on. ' +
         'Exit code 0: done; 3: refused, and why is said; 1: it could not be done.',
     )
-    .argument('<generation>', 'its number, as leakage generations shows it', wholeNumber(1))
+    .argument('<generation>', 'its number, as leakage generations shows it', generationNumber)
     .option('--yes', 'do not ask')
     .option('--force', 'also the one that rollback would go back to, or whose last changes were not told yet')
     .option('--wait <seconds>', 'how long its processes may take to let go of it', wholeNumber(0), 30)
@@ -38,11 +38,12 @@ async function drop(generation: number, options: DropCommandOptions): Promise<vo
     if (!options.yes) await confirm(generation);
     return await dropGeneration(pool, generation, { layers, force, waitMs: options.wait * 1_000, say: screen.renew });
   });
-  const { schemas, rows } = done;
+  const { schemas, rows, replays } = done;
   const removed =
     schemas.length === 0 && rows === 0 ? 'nothing of it was left' : [...schemas, `${rows} rows of ops`].join(', ');
+  const cancelled = replays === 0 ? '' : ' The replay that ran in it is cancelled.';
   process.stdout.write(
-    options.json ? `${JSON.stringify(done)}\n` : `Generation ${generation} is dropped: ${removed}.\n`,
+    options.json ? `${JSON.stringify(done)}\n` : `Generation ${generation} is dropped: ${removed}.${cancelled}\n`,
   );
 }
 

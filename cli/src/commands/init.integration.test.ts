@@ -159,6 +159,7 @@ describe('on an empty database', () => {
     'ops.disclosure': '',
     'ops.generation': 'silver:Su gold:S api:S reader:S',
     'ops.horizon': 'bronze:S silver:S',
+    'ops.left_out_verification': 'api:S',
     'ops.loss': 'bronze:S silver:S',
     'ops.migrations': 'bronze:S silver:S gold:S api:S',
     'ops.parameter': 'gold:SIU api:S reader:S',

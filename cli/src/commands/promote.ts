@@ -4,7 +4,7 @@ import { CommandError } from '../command-error.ts';
 import { promotionLines } from '../generations/lines.ts';
 import { grantViews, prepareRights } from '../generations/rights.ts';
 import { runChange } from '../generations/run-change.ts';
-import { wholeNumber } from '../whole-number.ts';
+import { generationNumber, wholeNumber } from '../whole-number.ts';
 
 interface PromoteCommandOptions {
   readonly force?: true;
@@ -24,7 +24,7 @@ export function register(program: Command): void {
         'caught up. A what-if is never promoted. The former one is fed on: leakage rollback goes back to it. ' +
         'Exit code 0: done, or it is the active one already; 3: refused, and what to do is said; 1: it could not be done.',
     )
-    .argument('<generation>', 'its number, as leakage generations shows it', wholeNumber(1))
+    .argument('<generation>', 'its number, as leakage generations shows it', generationNumber)
     .option('--force', 'also what is not verified, or behind; needs --reason')
     .option('--reason <text>', 'why; it stays on record')
     .option('--wait <seconds>', 'how long it may take to catch up, and readers of the views to end', wholeNumber(0), 60)

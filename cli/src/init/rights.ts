@@ -122,7 +122,8 @@ export function wantedRights(catalog: Catalog): Right[] {
   may('gold', 'SELECT INSERT UPDATE', 'table', ['ops.parameter']);
 
   may('api', 'USAGE', 'schema', ['app', catalog.gold]);
-  may('api', 'SELECT', 'table', ['app.migrations', 'ops.position', 'ops.verification', 'ops.promotion']);
+  may('api', 'SELECT', 'table', ['app.migrations', 'ops.position', 'ops.promotion']);
+  may('api', 'SELECT', 'table', ['ops.verification', 'ops.left_out_verification']);
   may('api', 'INSERT', 'table', ['app.audit'], audited);
   may('reader', 'USAGE', 'schema', [catalog.gold]);
   may(

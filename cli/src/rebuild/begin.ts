@@ -109,11 +109,12 @@ async function release(
      select $1, topic, partition, first_offset, first_offset, cluster_id from ops.position where pipeline = 'bronze'`,
     [`silver_${generation}`],
   );
-  await tx.query(
+  const { rowCount } = await tx.query(
     `update ops.generation
         set state = 'building', source = $2, purpose = $3, share_percent = $4, records_per_second = $5, note = $6
-      where id = $1`,
+      where id = $1 and state <> 'dropped'`,
     [generation, chosen.source, order.purpose, order.sharePercent, order.recordsPerSecond, order.note],
   );
+  if (rowCount === 0) throw new CommandError(`Generation ${generation} was dropped while it was being made.`);
   await converge(tx, o.schemas, await existingRoles(tx, o.rolePrefix));
 }

@@ -1,9 +1,10 @@
 import { clusterIdOf, type KafkaClient, offsetsSince, topicOffsets } from '@leakage/kafka';
-import { inTransaction, loadGeneration, type Pool, sqlState } from '@leakage/postgres';
+import { inTransaction, loadGeneration, type Pool, type Queryable, sqlState } from '@leakage/postgres';
 import { topicTable } from '@leakage/schemas';
 import { CommandError } from '../command-error.ts';
 import { type Beginning, type LivePosition, type Start, startsOf } from './beginning.ts';
 import {
+  holdGeneration,
   insertPositions,
   insertReplay,
   livePositions,
@@ -44,6 +45,10 @@ export async function beginReplay(o: BeginOptions): Promise<number | null> {
   const { begins, recordsPerSecond } = o;
   try {
     return await inTransaction(pool, async (tx) => {
+      if (generation !== null) {
+        await holdGeneration(tx, generation);
+        await checkGeneration(tx, generation);
+      }
       const { id, pipeline } = await insertReplay(tx, { service, generation, begins, recordsPerSecond });
       await insertPositions(tx, { pipeline, live, starts });
       return id;
@@ -54,8 +59,8 @@ export async function beginReplay(o: BeginOptions): Promise<number | null> {
   }
 }
 
-async function checkGeneration(pool: Pool, generation: number): Promise<void> {
-  const found = await loadGeneration(pool, generation);
+async function checkGeneration(db: Queryable, generation: number): Promise<void> {
+  const found = await loadGeneration(db, generation);
   if (found === null) throw new CommandError(`There is no generation ${generation} in this database.`, 2);
   if (found.state === 'preparing' || found.state === 'dropped') {
     throw new CommandError(`Generation ${generation} is ${found.state}: nothing can be replayed into it.`);

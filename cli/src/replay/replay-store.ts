@@ -67,6 +67,11 @@ export async function runningReplay(
   return rows[0] ?? null;
 }
 
+/** Until the transaction ends its state does not change: a drop waits, and finds the replay that was begun meanwhile. */
+export async function holdGeneration(tx: Queryable, generation: number): Promise<void> {
+  await tx.query('select from ops.generation where id = $1 for share', [generation]);
+}
+
 /** The new replay's number. */
 export async function insertReplay(
   tx: Queryable,

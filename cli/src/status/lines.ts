@@ -30,6 +30,7 @@ export function statusLines(s: Status): string[] {
     ...quarantineLines(s),
     ...validationLines(s),
     `${title('verified')}${verificationText(s)}`,
+    ...leftOutLines(s),
     '',
     ...businessLines(s.summary),
     ...s.warnings.map((warning) => `${styleText('yellow', '!')} ${warning}`),
@@ -131,6 +132,26 @@ function verificationText(s: Status): string {
 function verifiedText(s: Status, one: Verification): string {
   const scope = `${daysOf({ from: one.fromDay, to: one.toDay })}, ${age(s, one.endedAt)}`;
   return one.ok ? `${scope}: ${good('equal')}` : bad(`DIFFERENT: ${scope}, ${one.differing.length} checks`);
+}
+
+/** Scheduled verifications that did not take place since the last one that did. */
+function leftOutLines(s: Status): string[] {
+  const { leftOut } = s.verification;
+  if (leftOut === null) return [];
+  const { kind, times, lastAt, reason } = leftOut;
+  const often = times === 1 ? '' : `, ${number(times)} times since ${age(s, leftOut.firstAt)}`;
+  const words = `the last scheduled one was ${kind === 'skipped' ? 'left out' : 'broken off'} (${age(s, lastAt)}${often}): ${reason}`;
+  return wrapped(words).map((line) => `${indent}${styleText('yellow', line)}`);
+}
+
+function wrapped(text: string): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + word.length < 86) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 const instant = (iso: string | null) => (iso === null ? 'none yet' : iso.slice(0, 19).replace('T', ' '));

@@ -6,6 +6,7 @@ import { createLogger } from '@leakage/runtime';
 import { eventually } from '@leakage/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createWorld, type World } from '../../../libs/oracle/src/testing/world.ts';
+import { verifyPipeline } from '../verify.ts';
 import { type ScheduleOptions, verifyOnSchedule } from './schedule.ts';
 
 let world: World;
@@ -53,6 +54,9 @@ beforeEach(async () => {
   );
   await world.adopt();
 });
+
+const leftOut = () =>
+  world.run('select kind, reason, times, last_at > first_at as again from ops.left_out_verification');
 
 const recorded = () =>
   world.run(
@@ -139,9 +143,26 @@ describe('in one process', () => {
     ]);
     await world.run('update ops.shard set change_seq = 0, wm_calls = null');
     expect((await runs(1, { fullEveryMs: null })).said).toEqual([expect.stringContaining('nothing has been heard')]);
-    await world.run('delete from ops.reader; delete from ops.shard; delete from ops.generation');
+    expect(await leftOut()).toEqual([
+      { kind: 'skipped', reason: 'nothing has been heard of both journeys and calls yet', times: 3, again: true },
+    ]);
+    await world.run(`delete from ops.left_out_verification; delete from ops.reader; delete from ops.shard;
+      delete from ops.generation`);
     expect((await runs(1)).said).toEqual([expect.stringContaining('no generation of silver yet')]);
     expect(await recorded()).toEqual([]);
+  });
+
+  test('that it was left out stays on record until a scheduled one takes place; what an error says does not', async () => {
+    await world.run('alter table silver_1.call_fact rename column is_primary to secret');
+    expect((await runs(1)).said).toEqual([expect.stringMatching(/^not verified, failed: .*is_primary/)]);
+    expect(await leftOut()).toEqual([
+      { kind: 'failed', reason: 'it ended with an error, which stands in its log', times: 1, again: false },
+    ]);
+    await world.run('alter table silver_1.call_fact rename column secret to is_primary');
+    await verifyPipeline({ databaseUrl: world.url, record: 'command' });
+    expect(await leftOut()).toHaveLength(1);
+    await runs(1);
+    expect(await leftOut()).toEqual([]);
   });
 
   test('one at a time', async () => {
@@ -152,6 +173,8 @@ describe('in one process', () => {
       ]);
       await other.query('select pg_advisory_unlock_all()');
     });
+    // It will say itself what became of it.
+    expect(await leftOut()).toEqual([]);
     expect((await runs(1)).said).toEqual([expect.stringContaining('equal')]);
   });
 

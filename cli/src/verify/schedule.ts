@@ -6,7 +6,7 @@ import { quietLogger } from '../connect.ts';
 import { existingGeneration } from '../generation.ts';
 import { type VerifyOptions, type VerifyReport, verifyPipeline } from '../verify.ts';
 import { resultLine } from './report.ts';
-import { readVerifications } from './verification-store.ts';
+import { type NotDone, readVerifications, recordLeftOut } from './verification-store.ts';
 
 export interface ScheduleOptions extends Pick<VerifyOptions, 'databaseUrl' | 'schemas'> {
   everyMs: number;
@@ -32,7 +32,7 @@ const completeDays = 2;
 
 /**
  * Verifies the active generation again and again until `signal` is aborted: everything once a while, else the last two complete
- * days and what came after them. One at a time per database. What cannot be done now is left out, with its reason.
+ * days and what came after them. One at a time per database. What cannot be done now is left out, and it stays on record why.
  */
 export async function verifyOnSchedule(o: ScheduleOptions): Promise<void> {
   for (let pauseMs = o.firstInMs; await paused(pauseMs, o.signal); ) {
@@ -50,9 +50,7 @@ async function paused(ms: number, signal: AbortSignal): Promise<boolean> {
   return !signal.aborted;
 }
 
-type Outcome =
-  | { readonly kind: 'verified'; readonly report: VerifyReport }
-  | { readonly kind: 'skipped' | 'failed'; readonly reason: string };
+type Outcome = { readonly kind: 'verified'; readonly report: VerifyReport } | NotDone;
 
 function tell({ say, complain }: ScheduleOptions, outcome: Outcome): void {
   const now = new Date().toISOString();
@@ -68,12 +66,29 @@ async function runOnce(o: ScheduleOptions): Promise<Outcome> {
   const url = o.databaseUrl;
   try {
     const pool = { url, applicationName: 'leakage-verify-schedule', max: 2, log: quietLogger('verify') };
-    return await withPool(pool, (db) => alone(db, () => verifyIfPossible(db, o)));
+    return await withPool(pool, (db) => alone(db, () => verifyAndNote(db, o)));
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return { kind: error instanceof CommandError ? 'skipped' : 'failed', reason };
+    return notDone(error);
   }
 }
+
+function notDone(error: unknown): NotDone {
+  const reason = error instanceof Error ? error.message : String(error);
+  return { kind: error instanceof CommandError ? 'skipped' : 'failed', reason };
+}
+
+/** What is left out is written down, for whoever looks at the results. */
+async function verifyAndNote(db: Pool, o: ScheduleOptions): Promise<Outcome> {
+  const generation = await existingGeneration(db);
+  const outcome = await verifyIfPossible(db, generation, o).catch(notDone);
+  if (outcome.kind === 'verified' || o.signal.aborted) return outcome;
+  const trouble = await recordLeftOut(db, generation, outcome.kind === 'skipped' ? outcome : failed);
+  if (trouble !== null) o.complain(trouble);
+  return outcome;
+}
+
+/** What Postgres says may quote the data, and others than those who read the log may read this. */
+const failed: NotDone = { kind: 'failed', reason: 'it ended with an error, which stands in its log' };
 
 /** Lets one schedule of a database work at a time. */
 async function alone(pool: Pool, work: () => Promise<Outcome>): Promise<Outcome> {
@@ -89,8 +104,7 @@ async function alone(pool: Pool, work: () => Promise<Outcome>): Promise<Outcome>
   });
 }
 
-async function verifyIfPossible(db: Pool, o: ScheduleOptions): Promise<Outcome> {
-  const generation = await existingGeneration(db);
+async function verifyIfPossible(db: Pool, generation: number, o: ScheduleOptions): Promise<Outcome> {
   const behind = await silverBehind(db, generation);
   if (behind > (o.behindMax ?? behindMax)) {
     return { kind: 'skipped', reason: `silver is ${behind} records behind bronze, and goes first` };

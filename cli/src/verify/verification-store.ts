@@ -27,16 +27,36 @@ export async function recordVerification(
   report: Verified,
   trigger: VerificationTrigger,
 ): Promise<string | null> {
-  try {
-    await inTransaction(pool, async (tx) => {
+  return await recorded('This verification', () =>
+    inTransaction(pool, async (tx) => {
       await insertVerification(tx, report, trigger);
       await trimVerifications(tx, report.generation);
-    });
+      if (trigger === 'schedule') await forgetLeftOut(tx, report.generation);
+    }),
+  );
+}
+
+/** A scheduled verification that did not take place: why, in a sentence that holds nothing of the data. */
+export interface NotDone {
+  readonly kind: 'skipped' | 'failed';
+  readonly reason: string;
+}
+
+/** Writes down that a scheduled verification of a generation was left out; like recordVerification. */
+export async function recordLeftOut(pool: Pool, generation: number, notDone: NotDone): Promise<string | null> {
+  return await recorded('That it was left out', () =>
+    inTransaction(pool, (tx) => insertLeftOut(tx, generation, notDone)),
+  );
+}
+
+async function recorded(what: string, write: () => Promise<void>): Promise<string | null> {
+  try {
+    await write();
     return null;
   } catch (error) {
     const reason = reasons[sqlState(error) ?? ''];
     if (reason === undefined) throw error;
-    return `This verification is not recorded: ${reason}.`;
+    return `${what} is not recorded: ${reason}.`;
   }
 }
 
@@ -79,6 +99,19 @@ async function trimVerifications(db: Queryable, generation: number): Promise<voi
   );
 }
 
+async function insertLeftOut(db: Queryable, generation: number, { kind, reason }: NotDone): Promise<void> {
+  await db.query(
+    `insert into ops.left_out_verification (generation, kind, reason) values ($1, $2, $3)
+     on conflict (generation) do update
+        set kind = excluded.kind, reason = excluded.reason, last_at = excluded.last_at, times = left_out_verification.times + 1`,
+    [generation, kind, reason],
+  );
+}
+
+async function forgetLeftOut(db: Queryable, generation: number): Promise<void> {
+  await db.query('delete from ops.left_out_verification where generation = $1', [generation]);
+}
+
 /** One line of the record. */
 export interface Verification {
   readonly ok: boolean;
@@ -97,14 +130,23 @@ export interface Verifications {
   readonly newest: Verification | null;
   /** The newest that compared everything. */
   readonly newestFull: Verification | null;
+  /** Null: the last scheduled one took place, or none was ever due. */
+  readonly leftOut: LeftOut | null;
+}
+
+/** Scheduled verifications in a row that did not take place. */
+export interface LeftOut extends NotDone {
+  readonly firstAt: string;
+  readonly lastAt: string;
+  readonly times: number;
 }
 
 /** The newest of a generation. None are known where nothing is recorded, or where this login may not look. */
 export async function readVerifications(db: Queryable, generation: number): Promise<Verifications> {
-  if (!(await mayRead(db))) return { newest: null, newestFull: null };
+  if (!(await mayRead(db))) return { newest: null, newestFull: null, leftOut: null };
   const newest = await readNewest(db, generation, 'true');
   const full = newest === null || isFull(newest) ? newest : await readNewest(db, generation, isFullRow);
-  return { newest, newestFull: full };
+  return { newest, newestFull: full, leftOut: await readLeftOut(db, generation) };
 }
 
 const isFullRow = 'from_day is null and to_day is null';
@@ -112,7 +154,8 @@ const isFull = (one: Verification) => one.fromDay === null && one.toDay === null
 
 async function mayRead(db: Queryable): Promise<boolean> {
   const { rows } = await db.query<{ may: boolean | null }>(
-    `select has_table_privilege(to_regclass('ops.verification'), 'select') as may`,
+    `select has_table_privilege(to_regclass('ops.verification'), 'select')
+        and has_table_privilege(to_regclass('ops.left_out_verification'), 'select') as may`,
   );
   return rows[0]?.may === true;
 }
@@ -130,4 +173,15 @@ async function readNewest(db: Queryable, generation: number, where: string): Pro
   );
   const [row] = rows;
   return row === undefined ? null : { ...row, endedAt: new Date(row.endedAt).toISOString() };
+}
+
+async function readLeftOut(db: Queryable, generation: number): Promise<LeftOut | null> {
+  const { rows } = await db.query<NotDone & { firstAt: number; lastAt: number; times: number }>(
+    `select kind, reason, first_at as "firstAt", last_at as "lastAt", times
+       from ops.left_out_verification where generation = $1`,
+    [generation],
+  );
+  const [row] = rows;
+  if (row === undefined) return null;
+  return { ...row, firstAt: new Date(row.firstAt).toISOString(), lastAt: new Date(row.lastAt).toISOString() };
 }

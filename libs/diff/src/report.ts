@@ -65,19 +65,26 @@ export interface Judging {
   readonly max: number;
 }
 
-/** The latest calls of each cause and journey type. */
+/** The latest calls of each cause and journey type; those first that one of the two alone charges, which is what costs. */
 export function examplesOf(groups: readonly DifferingCalls[], o: Judging): Example[] {
   const keyOf = ({ signature, journey }: DifferingCalls) => `${causeOf(signature, o.rules)}\n${journey}`;
   return [...Map.groupBy(groups, keyOf).values()]
     .flatMap((some) =>
       some
         .flatMap((group) => group.shown.map((call) => ({ group, call })))
-        .sort((x, y) => y.call.calledAt - x.call.calledAt || (x.call.callId < y.call.callId ? -1 : 1))
+        .sort(
+          (x, y) =>
+            Number(isMoved(y.group)) - Number(isMoved(x.group)) ||
+            y.call.calledAt - x.call.calledAt ||
+            (x.call.callId < y.call.callId ? -1 : 1),
+        )
         .slice(0, o.max),
     )
     .map(({ group, call }) => exampleOf(call, { group, o }))
     .sort((x, y) => causes.indexOf(x.cause) - causes.indexOf(y.cause));
 }
+
+const isMoved = ({ signature }: DifferingCalls): boolean => signature.charged === 'a' || signature.charged === 'b';
 
 function exampleOf(call: ShownCall, { group, o }: { readonly group: DifferingCalls; readonly o: Judging }): Example {
   const [a, b] = [viewOf(call.a), viewOf(call.b)];
@@ -140,22 +147,26 @@ export interface Noted {
 /** What a reader must know to trust the figures. */
 export function notesOf(o: Noted): string[] {
   const notes: string[] = [];
-  for (const { id, unfoldedChanges } of [o.a, o.b]) {
-    if (unfoldedChanges === 0) continue;
-    notes.push(
-      `gold of generation ${id} has ${whole.format(unfoldedChanges)} changes of silver still to fold: its figures are that much older than its calls`,
-    );
-  }
   if (o.costPerCallCents === null) notes.push('no cost_per_call is set in ops.parameter: calls have no price');
   if (o.a.rules.timeZone !== o.b.rules.timeZone) {
     notes.push(
       `a local day is one of ${o.a.rules.timeZone} in generation ${o.a.id} and one of ${o.b.rules.timeZone} in generation ${o.b.id}`,
     );
   }
-  const explained = o.causes.reduce((sum, { difference }) => sum + difference, 0);
-  if (explained !== o.totals.leakageCalls.difference) {
+  for (const { id, unfoldedChanges } of [o.a, o.b]) {
+    if (unfoldedChanges === 0) continue;
     notes.push(
-      `the calls explain a difference of ${whole.format(explained)}, the figures show ${whole.format(o.totals.leakageCalls.difference)}: gold and silver of one of them do not agree`,
+      `gold of generation ${id} has ${whole.format(unfoldedChanges)} changes of silver still to fold: its figures are that much older than its calls`,
+    );
+  }
+  const explained = o.causes.reduce((sum, { difference }) => sum + difference, 0);
+  const shown = o.totals.leakageCalls.difference;
+  if (explained !== shown) {
+    const [calls, figures] = [whole.format(explained), whole.format(shown)];
+    notes.push(
+      o.a.unfoldedChanges + o.b.unfoldedChanges > 0
+        ? `so the calls explain a difference of ${calls}, and the figures show ${figures}`
+        : `the calls explain a difference of ${calls}, the figures show ${figures}: gold and silver of one of them do not agree`,
     );
   }
   return notes;

@@ -54,6 +54,15 @@ export async function markDropped(tx: Queryable, generation: number): Promise<vo
   );
 }
 
+/** Ends the replays of a generation where they stand; how many. Waits for their batches. */
+export async function cancelReplays(db: Queryable, generation: number): Promise<number> {
+  const { rows } = await db.query<{ ended: boolean }>(
+    `select ops.end_replay(r.id, 'cancelled') as ended from ops.replay r where r.generation = $1 and r.state = 'running'`,
+    [generation],
+  );
+  return rows.filter(({ ended }) => ended).length;
+}
+
 /** Sessions in the middle of a transaction that has touched a table of these schemas. */
 export async function sessionsIn(db: Queryable, schemas: readonly string[]): Promise<string[]> {
   const { rows } = await db.query<{ who: string }>(
@@ -87,9 +96,8 @@ export async function removeProtocolRows(tx: Queryable, generation: number): Pro
   const silver = `silver_${generation}`;
   const readers = await tx.query('delete from ops.reader where generation = $1', [generation]);
   const shards = await tx.query('delete from ops.shard where generation = $1', [generation]);
-  // Its own pipeline, and those of its replays.
-  const positions = await tx.query(`delete from ops.position where pipeline = $1 or starts_with(pipeline, $1 || '_')`, [
-    silver,
-  ]);
-  return readers.rowCount + shards.rowCount + positions.rowCount;
+  // Those of its replays went with these.
+  const positions = await tx.query('delete from ops.position where pipeline = $1', [silver]);
+  const leftOut = await tx.query('delete from ops.left_out_verification where generation = $1', [generation]);
+  return readers.rowCount + shards.rowCount + positions.rowCount + leftOut.rowCount;
 }

@@ -1,6 +1,7 @@
 import { retry, sleep } from '@leakage/runtime';
 import type { Queryable } from './connection.ts';
 import {
+  cancelReplays,
   dependentsElsewhere,
   markDropped,
   readDroppable,
@@ -33,6 +34,8 @@ export interface Dropped {
   /** What was removed just now: schemas, and rows of ops. Nothing of either: it had been dropped before. */
   readonly schemas: readonly string[];
   readonly rows: number;
+  /** Replays of it that were cancelled just now. */
+  readonly replays: number;
 }
 
 const LOOK_MS = 250;
@@ -83,11 +86,13 @@ export async function dropGeneration(pool: Pool, generation: number, o: DropOpti
     await markDropped(tx, generation);
   });
   await pool.query('select pg_notify($1, $2)', [generationsChannel, '']);
+  // Nobody begins one any more; the processes of those that run end by it.
+  const replays = await inTransaction(pool, (tx) => cancelReplays(tx, generation));
   const there = (await readDroppable(pool, generation, schemas))?.schemas ?? [];
   await letGo(pool, { ...o, generation, schemas: there });
   for (const schema of there) await dropSchema(pool, schema, o.say);
   const rows = await inTransaction(pool, (tx) => removeProtocolRows(tx, generation));
-  return { generation, schemas: there, rows };
+  return { generation, schemas: there, rows, replays };
 }
 
 /** Gold's views read silver's tables: gold goes first. */

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { SettingsError } from '@leakage/runtime';
 import type { Queryable } from './connection.ts';
 import { insufficientPrivilege, OwnerNeededError, sqlState } from './errors.ts';
 import { assertIdentifier } from './migrate.ts';
@@ -143,6 +144,14 @@ export async function loadGeneration(db: Queryable, id: number): Promise<Generat
   const row = (await db.query<GenerationRow>(SELECT, [id])).rows[0];
   return row === undefined ? null : generationOf(row);
 }
+
+/** Throws SettingsError (starting again would not help) where nobody may work on a generation any more, or make its tables. */
+export async function mustNotBeDropped(db: Queryable, id: number): Promise<void> {
+  if ((await loadGeneration(db, id))?.state === 'dropped') throw new SettingsError([wasDropped(id)]);
+}
+
+export const wasDropped = (id: number): string =>
+  `generation ${id} was dropped: set GENERATION to another number, or to none`;
 
 /** A process begins to work on a generation whose tables are there: it is prepared. */
 export async function beginBuilding(db: Queryable, id: number): Promise<void> {

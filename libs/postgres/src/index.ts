@@ -25,11 +25,13 @@ export {
   hashRules,
   loadGeneration,
   lockShards,
+  mustNotBeDropped,
   noteCaughtUp,
   publishViews,
   type ReasonTable,
   type Rules,
   type ShardRow,
+  wasDropped,
   workingGeneration,
 } from './generations.ts';
 export { type ListenerOptions, startListener } from './listener.ts';

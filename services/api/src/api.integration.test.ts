@@ -263,6 +263,31 @@ describe('answers from real gold', () => {
     await pool.query(`update ops.shard set change_seq = 0 where generation = 1 and shard = 0`);
   });
 
+  test('the pipeline says what was verified, and why the last scheduled verification was left out', async () => {
+    const verification = async () =>
+      (await app.inject('/v1/pipeline')).json<{ verification: Record<string, unknown> }>().verification;
+    expect(await verification()).toEqual({ newest: null, newest_full: null, left_out: null });
+    await pool.query(
+      `insert into ops.verification (generation, rules_hash, from_day, begun_at, records, ok, differing, trigger)
+       values (1, 'x', '2026-11-18', now(), 7, false, '[{"check": "gold: cells", "differences": 2}]', 'schedule')`,
+    );
+    await pool.query(
+      `insert into ops.left_out_verification (generation, kind, reason, first_at, last_at, times)
+       values (1, 'skipped', 'silver goes first', '2026-11-20 10:00Z', '2026-11-20 11:00Z', 2)`,
+    );
+    expect(await verification()).toMatchObject({
+      newest: { generation: 1, ok: false, scope: { from_day: '2026-11-18', to_day: null }, differing: ['gold: cells'] },
+      newest_full: null,
+      left_out: {
+        kind: 'skipped',
+        reason: 'silver goes first',
+        times: 2,
+        first_at: '2026-11-20T10:00:00.000Z',
+        last_at: '2026-11-20T11:00:00.000Z',
+      },
+    });
+  });
+
   test('neither a fold nor a promotion during an answer shows in it; after a drop the answer comes from the new generation', async () => {
     await makeGeneration(database.url, pool, 2);
     await fillGold(pool, 2, 30);

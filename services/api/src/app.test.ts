@@ -1,10 +1,11 @@
 import { createLogger, HealthState, Metrics } from '@leakage/runtime';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, describe, expect, test } from 'vitest';
+import type { Version } from './answers.ts';
 import { type AppDependencies, createApp } from './app.ts';
 import type { AuditEntry } from './audit-store.ts';
 import type { ListedGenerations } from './generation-store.ts';
-import type { Rows, Versioned } from './gold-store.ts';
+import type { Rows } from './gold-store.ts';
 import { pseudonyms } from './pseudonym.ts';
 import { resources } from './resources.ts';
 import { NoGenerationError } from './snapshot.ts';
@@ -16,7 +17,7 @@ const rows: Rows = {
   rows: [{ leakage_type: 'billing' }],
 };
 
-const version = async () => '1';
+const version = async () => ({ generation: 1, version: '1' });
 const read = async () => ({ version: '1', ...rows });
 
 const none: ListedGenerations = { active: null, generations: [], promotions: [] };
@@ -111,7 +112,7 @@ describe('gold', () => {
     const asked: string[] = [];
     const { app: api } = await appWith({
       gold: {
-        version: async () => present,
+        version: async () => ({ generation: Number(present), version: present }),
         timeline: async () => rows,
         read: async () => {
           asked.push(present);
@@ -127,6 +128,23 @@ describe('gold', () => {
     present = '2';
     await expect.poll(() => generationOf('/v1/savings-model')).toBe(2);
     expect(asked).toEqual(['1', '1', '2']);
+  });
+
+  test('whoever was told of another generation elsewhere is never told of the former one afterwards', async () => {
+    let present = 1;
+    const { app: api } = await appWith({
+      gold: {
+        version: async () => ({ generation: present, version: String(present) }),
+        timeline: async () => rows,
+        read: async () => ({ version: String(present), ...rows, generation: present }),
+      },
+      generations: { list: async () => ({ ...none, active: present }), diff: async () => Promise.reject(new Error()) },
+    });
+    const ask = async (url: string) => (await api.inject(url)).json<{ generation?: number; active?: number }>();
+    expect(await ask('/v1/savings-model')).toMatchObject({ generation: 1 });
+    present = 2;
+    expect(await ask('/v1/generations')).toMatchObject({ active: 2 });
+    expect(await ask('/v1/savings-model')).toMatchObject({ generation: 2 });
   });
 });
 
@@ -297,7 +315,7 @@ test('no browser shows data as a page or guesses what they are, a refusal neithe
 });
 
 test('requests that cannot be answered at once are turned away, not kept; afterwards there is room again', async () => {
-  const answered = Promise.withResolvers<Rows & Versioned>();
+  const answered = Promise.withResolvers<Rows & Version>();
   const gold = { read: () => answered.promise, timeline: async () => rows, version };
   const { app: api } = await appWith({ gold });
   const url = `${await api.listen({ host: '127.0.0.1', port: 0 })}/v1/savings-model`;

@@ -79,10 +79,13 @@ export async function createApp(dependencies: AppDependencies): Promise<FastifyI
     // A process that cannot keep up says so at once. It still answers /livez: being busy is no reason to be restarted.
     await v1.register(underPressure, { maxEventLoopDelay: eventLoopDelayMs, pressureHandler: refuseIfBusy });
     boundRequests(v1);
-    goldRoutes(v1, dependencies.gold, answersOf(dependencies.gold));
-    memberRoutes(v1, dependencies);
-    pipelineRoutes(v1, dependencies);
-    generationRoutes(v1, dependencies);
+    const answers = answersOf(dependencies.gold);
+    goldRoutes(v1, dependencies.gold, answers);
+    // These read a snapshot of their own, which may be of another generation than the figures that are kept.
+    const told = (generation: number | null) => answers.told(generation);
+    memberRoutes(v1, { ...dependencies, told });
+    pipelineRoutes(v1, { ...dependencies, told });
+    generationRoutes(v1, { ...dependencies, told });
   });
   return app;
 }

@@ -204,12 +204,16 @@ const diffSchema = {
 
 export interface GenerationRoutesOptions {
   readonly generations: GenerationStore;
+  /** Called with the generation that is said to be the active one, before the answer is sent. */
+  readonly told: (generation: number | null) => void;
 }
 
-export function generationRoutes(app: FastifyInstance, { generations }: GenerationRoutesOptions): void {
-  app.get('/v1/generations', { schema: listSchema }, async (_request, reply) =>
-    reply.header('cache-control', 'no-cache').send(snakeCased(await generations.list())),
-  );
+export function generationRoutes(app: FastifyInstance, { generations, told }: GenerationRoutesOptions): void {
+  app.get('/v1/generations', { schema: listSchema }, async (_request, reply) => {
+    const list = await generations.list();
+    told(list.active);
+    return reply.header('cache-control', 'no-cache').send(snakeCased(list));
+  });
 
   // Each reads whole tables: what others ask meanwhile is to be answered too.
   let running = false;
@@ -226,6 +230,8 @@ export function generationRoutes(app: FastifyInstance, { generations }: Generati
       try {
         const shown = withheld === null ? examples : 0;
         const report = await generations.diff({ ...request.params, ...request.query, examples: shown });
+        const active = [report.a, report.b].find(({ state }) => state === 'active');
+        if (active !== undefined) told(active.id);
         return await reply.header('cache-control', 'no-store').send(answerOf(report, withheld));
       } catch (error) {
         throw problemOfDiff(error) ?? error;

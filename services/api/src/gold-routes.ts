@@ -26,7 +26,7 @@ export function goldRoutes(app: FastifyInstance, gold: GoldStore, answers: Answe
         }
         const { etag, body } = await answers.get(request.url, async () => {
           const { version, ...found } = await gold.read(resource, filters, limit);
-          return { version, content: { table: resource.table, ...found } };
+          return { generation: found.generation, version, content: { table: resource.table, ...found } };
         });
         // Figures change with every fold: a cache may keep them, but asks each time (the ETag makes that cheap).
         return reply.headers({ 'cache-control': 'no-cache', etag, 'content-type': json }).send(body);

@@ -1,4 +1,5 @@
 import type { Pool } from '@leakage/postgres';
+import type { Version } from './answers.ts';
 import { type Column, isoInstant, jsonRow, type Resource, timelineColumns } from './resources.ts';
 import { inSnapshot, type Snapshot } from './snapshot.ts';
 
@@ -10,16 +11,11 @@ export interface Rows {
   readonly rows: Record<string, unknown>[];
 }
 
-/** Everything that figures are made of has a part in it: where it is the same, they are. */
-export interface Versioned {
-  readonly version: string;
-}
-
 export interface GoldStore {
   /** The rows of a gold table. `filters`: by name as in the resource; what is not given does not filter. */
-  read(resource: Resource, filters: Readonly<Record<string, string>>, limit: number): Promise<Rows & Versioned>;
+  read(resource: Resource, filters: Readonly<Record<string, string>>, limit: number): Promise<Rows & Version>;
   /** The version of gold now. */
-  version(): Promise<string>;
+  version(): Promise<Version>;
   /** What silver holds of a member, in order. */
   timeline(memberId: string, limit: number): Promise<Rows>;
 }
@@ -33,7 +29,7 @@ export function goldStore(pool: Pool, goldSchema: string): GoldStore {
         return value === undefined ? [] : [`${column} ${operator} $${values.push(value)}`];
       });
       return inSnapshot(pool, async (snapshot) => ({
-        version: await versionOf(snapshot, goldSchema),
+        ...(await versionOf(snapshot, goldSchema)),
         ...(await select(snapshot, { goldSchema, ...resource, conditions, values, limit })),
       }));
     },
@@ -53,8 +49,8 @@ export function goldStore(pool: Pool, goldSchema: string): GoldStore {
   };
 }
 
-/** Cells change with a fold, watermarks and facts with a commit of silver, dollars with a parameter. */
-async function versionOf({ tx, generation }: Snapshot, goldSchema: string): Promise<string> {
+/** Everything that figures are made of has a part in it: cells change with a fold, watermarks and facts with a commit of silver, dollars with a parameter. */
+async function versionOf({ tx, generation }: Snapshot, goldSchema: string): Promise<Version> {
   const { rows } = await tx.query<{ version: string }>(
     `select concat_ws(' ', $1::int, g.folded_at,
                       (select sum(s.state_version) from ops.shard s where s.generation = $1),
@@ -63,7 +59,7 @@ async function versionOf({ tx, generation }: Snapshot, goldSchema: string): Prom
        from ${goldSchema}_${generation}.this_generation g`,
     [generation],
   );
-  return rows[0]?.version ?? '';
+  return { generation, version: rows[0]?.version ?? String(generation) };
 }
 
 interface Selection {

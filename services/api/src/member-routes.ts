@@ -13,6 +13,8 @@ export interface MemberRoutesOptions {
   readonly gold: GoldStore;
   readonly audit: AuditStore;
   readonly pseudonyms: Pseudonyms;
+  /** Called with the generation that an answer comes from, before it is sent. */
+  readonly told: (generation: number) => void;
 }
 
 const fields = timelineColumns.map((column) => column.name);
@@ -45,7 +47,7 @@ const schema = {
   },
 };
 
-export function memberRoutes(app: FastifyInstance, { gold, audit, pseudonyms }: MemberRoutesOptions): void {
+export function memberRoutes(app: FastifyInstance, { gold, audit, pseudonyms, told }: MemberRoutesOptions): void {
   app.withTypeProvider<TypeBoxTypeProvider>().get(
     '/v1/members/:member_id/timeline',
     // A person looks at members one by one; a program that lists them all is stopped.
@@ -67,6 +69,7 @@ export function memberRoutes(app: FastifyInstance, { gold, audit, pseudonyms }: 
         requestId: request.id,
       });
       const found = await gold.timeline(memberId, request.query.limit);
+      told(found.generation);
       if (found.rows.length === 0) throw new ProblemError(404, 'silver holds nothing of this member');
       return reply.header('cache-control', 'no-store').send({ table: 'journey_timeline', ...found });
     },

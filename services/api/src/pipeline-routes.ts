@@ -38,6 +38,20 @@ const verificationSchema = Type.Union([
   Type.Null(),
 ]);
 
+const leftOutSchema = Type.Union(
+  [
+    Type.Object({
+      kind: Type.String({ description: 'skipped: it was not possible; failed: it ended with an error.' }),
+      reason: Type.String({ description: 'Why, of the last one.' }),
+      times: Type.Integer({ description: 'How many in a row.' }),
+      first_at: instant,
+      last_at: instant,
+    }),
+    Type.Null(),
+  ],
+  { description: 'Scheduled verifications that did not take place; null: the last one did, or there is no schedule.' },
+);
+
 const schema = {
   tags: ['pipeline'],
   summary: 'Where the pipeline stands',
@@ -68,11 +82,11 @@ const schema = {
         { additionalProperties: outcomesSchema, description: 'Of silver, per topic: each record had exactly one.' },
       ),
       verification: Type.Object(
-        { newest: verificationSchema, newest_full: verificationSchema },
+        { newest: verificationSchema, newest_full: verificationSchema, left_out: leftOutSchema },
         {
           description:
             'What leakage verify, which recomputes silver and gold from bronze, has said last of this generation: the newest ' +
-            'run, and the newest over everything. Null: there was none.',
+            'run, and the newest over everything. Null: there was none. And whether the last scheduled one was left out, and why.',
         },
       ),
     }),
@@ -93,13 +107,19 @@ export interface PipelineRoutesOptions {
   readonly pipeline: PipelineStore;
   readonly topicEnds: TopicEnds;
   readonly topics: readonly string[];
+  /** Called with the generation that an answer comes from, before it is sent. */
+  readonly told: (generation: number) => void;
 }
 
-export function pipelineRoutes(app: FastifyInstance, { pipeline, topicEnds, topics }: PipelineRoutesOptions): void {
+export function pipelineRoutes(
+  app: FastifyInstance,
+  { pipeline, topicEnds, topics, told }: PipelineRoutesOptions,
+): void {
   app.get('/v1/pipeline', { schema }, async (_request, reply) => {
     // Ends first: what is caught up with them has seen all that was there when the question was asked.
     const ends = await topicEnds();
     const state = await pipeline.read(topics);
+    told(state.generation);
     return reply.header('cache-control', 'no-cache').send(describe(state, ends, topics));
   });
 }

@@ -17,6 +17,17 @@ export interface Verification {
 export interface Verifications {
   readonly newest: Verification | null;
   readonly newest_full: Verification | null;
+  readonly left_out: LeftOut | null;
+}
+
+/** Scheduled verifications in a row that did not take place; null: the last one did. */
+export interface LeftOut {
+  readonly kind: 'skipped' | 'failed';
+  /** Of the last one. */
+  readonly reason: string;
+  readonly times: number;
+  readonly first_at: string | null;
+  readonly last_at: string | null;
 }
 
 interface Row {
@@ -30,11 +41,21 @@ interface Row {
   readonly trigger: string;
 }
 
-/** What the independent recomputation has said last of a generation: of anything, and of everything. */
+/** What the independent recomputation has said last of a generation: of anything, and of everything; and why it has not since. */
 export async function readVerifications(db: Queryable, generation: number): Promise<Verifications> {
   const newest = await readNewest(db, { generation, full: false });
   const isFull = newest === null || newest.scope === 'everything';
-  return { newest, newest_full: isFull ? newest : await readNewest(db, { generation, full: true }) };
+  const newestFull = isFull ? newest : await readNewest(db, { generation, full: true });
+  return { newest, newest_full: newestFull, left_out: await readLeftOut(db, generation) };
+}
+
+async function readLeftOut(db: Queryable, generation: number): Promise<LeftOut | null> {
+  const { rows } = await db.query<Pick<LeftOut, 'kind' | 'reason' | 'times'> & { first_at: number; last_at: number }>(
+    'select kind, reason, times, first_at, last_at from ops.left_out_verification where generation = $1',
+    [generation],
+  );
+  const [row] = rows;
+  return row === undefined ? null : { ...row, first_at: isoInstant(row.first_at), last_at: isoInstant(row.last_at) };
 }
 
 async function readNewest(

@@ -2,6 +2,7 @@ import {
   createPool,
   loadGeneration,
   migrateOps,
+  mustNotBeDropped,
   type Pool,
   publishViews,
   schemaProblems,
@@ -36,6 +37,8 @@ async function start(ctx: ServiceContext<GoldSettings>): Promise<void> {
   await migrateOps({ url, log });
   const pool = ctx.own(createPool({ url, applicationName, max: 3, statementTimeoutMs: RECOUNT_STATEMENT_MS, log }));
   const generation = await workingGeneration(pool, s.generation);
+  // Nobody makes what would be waited for.
+  await mustNotBeDropped(pool, generation);
   const { silver, gold } = schemasOf(s, generation);
   await silverIsThere(pool, { ctx, generation, changeLog: `${silver}.change_log` });
   await prepareGeneration(ctx, generation);
@@ -64,8 +67,10 @@ async function prepareGeneration(
   generation: number,
 ): Promise<void> {
   const { databaseUrl: url } = s;
-  await makeGold({ url, ...schemasOf(s, generation), log });
   await withPool({ url, applicationName: 'gold-aggregator', max: 1, log }, async (pool) => {
+    // Before anything is made: the tables of a generation that was dropped must not come back.
+    await mustNotBeDropped(pool, generation);
+    await makeGold({ url, ...schemasOf(s, generation), log });
     await storeParameters(pool, { costPerCall: s.costPerCall, explicit: settingsSet(settings).has('COST_PER_CALL') });
     await publishViews(pool, s.goldSchema, generation);
   });

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { ensureGeneration, type Generation, loadGeneration, type Pool } from '@leakage/postgres';
+import { ensureGeneration, type Generation, loadGeneration, type Pool, wasDropped } from '@leakage/postgres';
 import { type Environment, SettingsError, settingsSet } from '@leakage/runtime';
 import { PARTITIONS } from '@leakage/schemas';
 import { ruleSettings, type SilverSettings } from './config.ts';
@@ -59,14 +59,6 @@ export async function openGeneration(
   if (problems.length > 0) throw new SettingsError(problems);
   return generation;
 }
-
-/** Throws SettingsError where nobody may work on it any more. */
-export async function mustNotBeDropped(pool: Pool, id: number): Promise<void> {
-  const generation = await loadGeneration(pool, id);
-  if (generation?.state === 'dropped') throw new SettingsError([wasDropped(id)]);
-}
-
-const wasDropped = (id: number): string => `generation ${id} was dropped: set GENERATION to another number, or to none`;
 
 /** Why this program could not work on a generation, in sentences. */
 export async function generationProblems(pool: Pool, id: number, explicit: Partial<Rules>): Promise<string[]> {

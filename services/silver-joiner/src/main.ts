@@ -7,6 +7,7 @@ import {
   loadGeneration,
   migrate,
   migrateOps,
+  mustNotBeDropped,
   openReplay,
   PolicyInForce,
   type Pool,
@@ -26,7 +27,7 @@ import { shardOf, sourceOfTopic, topicTable } from '@leakage/schemas';
 import { readBronze } from './bronze-reading.ts';
 import { metricsPort, type SilverSettings, settings } from './config.ts';
 import { openRuleBook } from './domain/rules.ts';
-import { explicitRules, generationProblems, mustNotBeDropped, openGeneration, rulesOf } from './generation.ts';
+import { explicitRules, generationProblems, openGeneration, rulesOf } from './generation.ts';
 import { GenerationWatch } from './generation-watch.ts';
 import { Joiner } from './joiner.ts';
 import { joinerMetrics } from './joiner-metrics.ts';
