@@ -1,6 +1,6 @@
 // Generations that are built beside live, from Kafka and from bronze, are what live is.
 
-import { createKafkaClient, topicOffsets } from '@leakage/kafka';
+import { createKafkaClient, offsetsSince, topicOffsets } from '@leakage/kafka';
 import { createLogger } from '@leakage/runtime';
 import { SOURCES, topicName } from '@leakage/schemas';
 import { eventually, type ServiceProcess, startServiceProcess } from '@leakage/testing';
@@ -21,6 +21,7 @@ const usual: RebuildOrder = {
   rules: {},
   source: 'auto',
   purpose: 'candidate',
+  part: null,
   sharePercent: 100,
   recordsPerSecond: null,
   note: null,
@@ -42,13 +43,17 @@ afterAll(async () => {
 const topics = () => SOURCES.map((source) => topicName(pipeline.prefix, source));
 const kafka = () => createKafkaClient({ brokers: [...pipeline.brokers], clientId: 'tests', log });
 
-async function begin(order: Partial<RebuildOrder> = {}, ends: 'asked' | 'unknown' = 'asked') {
+async function begin(order: Partial<RebuildOrder> = {}) {
   return await beginRebuild({
     pool: pipeline.pool,
     environment: pipeline.env,
     schemas,
     rolePrefix: 'nobody_here',
-    ends: ends === 'asked' ? await topicOffsets(kafka(), topics()) : null,
+    logs: {
+      topicPrefix: pipeline.prefix,
+      ends: await topicOffsets(kafka(), topics()),
+      since: (ms) => offsetsSince(kafka(), topics(), ms),
+    },
     order: { ...usual, ...order },
   });
 }
