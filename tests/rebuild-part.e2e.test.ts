@@ -1,6 +1,6 @@
 // Generations of what Kafka got in a time: from Kafka and from bronze they are one, hold nothing else, and come to an end.
 
-import { eventually, type ServiceProcess, startServiceProcess } from '@leakage/testing';
+import { eventually, type ServiceProcess, startServiceProcess, temporaryFolder } from '@leakage/testing';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { readWorkedOn } from '../cli/src/generations/worked-on.ts';
 import type { Part } from '../cli/src/rebuild/part.ts';
@@ -9,10 +9,11 @@ import { Workload } from './faults/support/workload.ts';
 import { dump } from './support/dump.ts';
 import { leakage } from './support/leakage.ts';
 import { type Pipeline, startPipeline } from './support/pipeline.ts';
-import { beginOn, forget, offsetsRead, untilBuilt } from './support/rebuilding.ts';
+import { addPartition, beginOn, forget, offsetsRead, untilBuilt } from './support/rebuilding.ts';
 
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 180_000 });
 
+const data = temporaryFolder();
 const killed: ServiceProcess[] = [];
 let pipeline: Pipeline;
 let workload: Workload;
@@ -47,6 +48,8 @@ async function afterEverything(): Promise<number> {
   return after;
 }
 
+/** Commands write logs of the processes that they run. */
+const commandEnv = () => ({ ...pipeline.env, LEAKAGE_DATA_DIR: data });
 const env = (generation: number) => ({ GENERATION: String(generation), SILVER_BATCH_RECORDS: '50' });
 const start = async (generation: number): Promise<ServiceProcess[]> =>
   await Promise.all([
@@ -158,7 +161,7 @@ describe('when Kafka has forgotten its beginning', () => {
 
   test('the command builds it to its end and says what it is; it is compared and never promoted', async () => {
     const words = ['--from', String(iso(from)), '--to', String(iso(to)), '--share', '100', '--json'];
-    const { code, out, problems } = await leakage(['rebuild', ...words], pipeline.env);
+    const { code, out, problems } = await leakage(['rebuild', ...words], commandEnv());
     expect({ code, problems }).toMatchObject({ code: 0 });
     const { generation } = JSON.parse(out) as { generation: number };
     expect(JSON.parse(out)).toMatchObject({ built: true, progress: { ends: true, goldBehind: 0 } });
@@ -166,26 +169,26 @@ describe('when Kafka has forgotten its beginning', () => {
     expect(problems).toMatch(/made of what Kafka got from .* on and before .*: a what-if/);
     expect(await dump(pipeline.pool, generation)).toEqual(await dump(pipeline.pool, fromTopics));
 
-    const again = await leakage(['rebuild', '--resume', String(generation)], pipeline.env);
+    const again = await leakage(['rebuild', '--resume', String(generation)], commandEnv());
     expect(again).toMatchObject({ code: 0 });
     expect(again.problems).toMatch(/has all of what Kafka got from .* and before/);
     expect(again.problems).not.toMatch(/promote|follows live/);
 
-    const listed = JSON.parse((await leakage(['generations', '--json'], pipeline.env)).out) as {
+    const listed = JSON.parse((await leakage(['generations', '--json'], commandEnv())).out) as {
       generations: { id: number }[];
     };
     expect(listed.generations.find(({ id }) => id === generation)).toMatchObject({
       purpose: 'what_if',
       partOf: { from: iso(from), to: iso(to) },
     });
-    const lines = (await leakage(['generations'], pipeline.env)).out;
+    const lines = (await leakage(['generations'], commandEnv())).out;
     expect(lines).toMatch(new RegExp(`^${generation} +building, what-if .* nowhere .*of what Kafka got from `, 'm'));
 
-    const refused = await leakage(['promote', String(generation), '--force', '--reason', 'x'], pipeline.env);
+    const refused = await leakage(['promote', String(generation), '--force', '--reason', 'x'], commandEnv());
     expect(refused).toMatchObject({ code: 3 });
     expect(refused.problems).toMatch(/made of a part of the records/);
     // Its events are of days long before Kafka got them: no day of them can be complete.
-    const compared = await leakage(['diff', '1', String(generation)], pipeline.env);
+    const compared = await leakage(['diff', '1', String(generation)], commandEnv());
     expect(compared).toMatchObject({ code: 1 });
     expect(compared.problems).toMatch(/no complete local day in common.*made of what Kafka received from/);
   });
@@ -202,7 +205,20 @@ test.each([
 ])('%s is wrong usage, and makes no generation', async (_what, words, reason) => {
   const count = async () => (await pipeline.pool.query('select from ops.generation')).rowCount;
   const before = await count();
-  const { code, problems } = await leakage(['rebuild', ...words().map(String)], pipeline.env);
+  const { code, problems } = await leakage(['rebuild', ...words().map(String)], commandEnv());
   expect({ code, problems }).toMatchObject({ code: 2, problems: expect.stringMatching(reason) as string });
   expect(await count()).toBe(before);
+});
+
+test('a partition that comes later is none of an ended generation, whoever works on it', async () => {
+  const { generation } = await beginOn(pipeline, { part: { from, to }, purpose: 'what_if' });
+  await addPartition(pipeline, 'calls');
+  await pipeline.start('silver-joiner', { env: env(generation) });
+  await pipeline.start('gold-aggregator', { env: env(generation) });
+  await finished(generation);
+  const { rows } = await pipeline.pool.query<{ partitions: number }>(
+    `select count(*) as partitions from ops.position where pipeline = 'silver_' || $1::int and topic like '%.calls'`,
+    [generation],
+  );
+  expect(rows).toEqual([{ partitions: 12 }]);
 });

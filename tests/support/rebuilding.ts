@@ -1,8 +1,8 @@
 import { createKafkaClient, offsetsSince, topicOffsets } from '@leakage/kafka';
 import { createLogger } from '@leakage/runtime';
-import { SOURCES, topicName } from '@leakage/schemas';
+import { SOURCES, type Source, topicName } from '@leakage/schemas';
 import { eventually } from '@leakage/testing';
-import { Kafka, logLevel } from 'kafkajs';
+import { type Admin, Kafka, logLevel } from 'kafkajs';
 import { type Begun, beginRebuild, type RebuildOrder } from '../../cli/src/rebuild/begin.ts';
 import type { Pipeline } from './pipeline.ts';
 
@@ -66,10 +66,7 @@ export async function offsetsRead({ pool }: Pipeline, generation: number): Promi
 
 /** Has Kafka remove the first half of every partition. */
 export async function forget(pipeline: Pipeline): Promise<void> {
-  const client = new Kafka({ brokers: [...pipeline.brokers], clientId: 'tests', logLevel: logLevel.NOTHING });
-  const admin = client.admin();
-  await admin.connect();
-  try {
+  await withAdmin(pipeline, async (admin) => {
     for (const topic of topicsOf(pipeline)) {
       const ends = await admin.fetchTopicOffsets(topic);
       const partitions = ends.map(({ partition, high }) => ({
@@ -78,6 +75,26 @@ export async function forget(pipeline: Pipeline): Promise<void> {
       }));
       await admin.deleteTopicRecords({ topic, partitions });
     }
+  });
+}
+
+/** Gives a topic one partition more than it has. */
+export async function addPartition(pipeline: Pipeline, source: Source): Promise<void> {
+  await withAdmin(pipeline, async (admin) => {
+    const topic = topicName(pipeline.prefix, source);
+    const count = (await admin.fetchTopicOffsets(topic)).length + 1;
+    await admin.createPartitions({ topicPartitions: [{ topic, count }] });
+    const isThere = async () => (await admin.fetchTopicOffsets(topic)).length === count;
+    await eventually(isThere, { what: 'the partition to be there' });
+  });
+}
+
+async function withAdmin(pipeline: Pipeline, work: (admin: Admin) => Promise<void>): Promise<void> {
+  const client = new Kafka({ brokers: [...pipeline.brokers], clientId: 'tests', logLevel: logLevel.NOTHING });
+  const admin = client.admin();
+  await admin.connect();
+  try {
+    await work(admin);
   } finally {
     await admin.disconnect();
   }
