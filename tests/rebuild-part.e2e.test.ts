@@ -222,3 +222,20 @@ test('a partition that comes later is none of an ended generation, whoever works
   );
   expect(rows).toEqual([{ partitions: 12 }]);
 });
+
+test('bronze that lacks a row of the part is not taken for the archive that it should be', async () => {
+  const { generation } = await beginOn(pipeline, { part: { from, to }, purpose: 'what_if', source: 'bronze' });
+  const { rows } = await pipeline.pool.query<{ place: string }>(
+    `delete from bronze.call_logs_raw where ctid = (
+       select r.ctid from bronze.call_logs_raw r
+         join ops.position p on p.topic = r.kafka_topic and p.partition = r.kafka_partition
+        where p.pipeline = 'silver_' || $1::int and r.kafka_offset >= p.first_offset and r.kafka_offset < p.until_offset
+        limit 1)
+     returning kafka_topic || '/' || kafka_partition as place`,
+    [generation],
+  );
+  const reading = startServiceProcess('silver-joiner', { ...pipeline.env, ...env(generation) });
+  killed.push(reading);
+  expect(await reading.exited).toBe(1);
+  expect(reading.output()).toContain(`bronze holds fewer records than it has taken of ${rows[0]?.place} (1;`);
+});

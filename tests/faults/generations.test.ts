@@ -121,6 +121,8 @@ describe('kill -9 at every step of rebuild, promote and rollback', () => {
   it('the aggregator of the new generation while it folds; then it is as live, which has noticed nothing', async () => {
     gold = pipeline.join('gold-aggregator', { env: { GENERATION: String(rebuilt) } });
     const names = failPointsOf('gold-aggregator').map(({ name }) => name);
+    // What it counts when it begins is no fold.
+    await untilBuilt(pipeline.pipeline, rebuilt);
     await reborn(gold, names, () => pipeline.feed(6));
     await untilBuilt(pipeline.pipeline, rebuilt);
     expect(await pipeline.differences()).toEqual([]);
