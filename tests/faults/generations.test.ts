@@ -115,6 +115,7 @@ describe('kill -9 at every step of rebuild, promote and rollback', () => {
     const untold = [...ofKafka];
     reader.mayShow(new Map([[1, null]]));
     await reborn(joiner, untold, () => pipeline.feed(6));
+    expect(await offsetsRead(pipeline.pipeline, rebuilt)).toBeGreaterThan(0);
     report({ kind, fault: 'kill -9 of the joiner of a new generation', times: names.length + untold.length });
   });
 

@@ -162,5 +162,5 @@ async function release(
 }
 
 function instant(ms: number | null | undefined): string | null {
-  return ms == null ? null : new Date(ms).toISOString();
+  return ms === null || ms === undefined ? null : new Date(ms).toISOString();
 }

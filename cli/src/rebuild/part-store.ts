@@ -59,7 +59,8 @@ export async function oldestInBronze(
       WINDOW_OFFSETS,
     ],
   );
-  if (near.rows[0]?.at != null) return near.rows[0].at;
+  const at = near.rows[0]?.at ?? null;
+  if (at !== null) return at;
   // The first records of bronze were removed: it has to be read until one is found.
   const all = await db.query<{ at: number | null }>(
     `select min(r.kafka_timestamp) as at from ${table} r where r.kafka_topic = $1`,
