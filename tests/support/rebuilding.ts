@@ -31,7 +31,7 @@ export async function beginOn(pipeline: Pipeline, order: Partial<RebuildOrder> =
     rolePrefix: 'nobody_here',
     logs: {
       topicPrefix: pipeline.prefix,
-      ends: await topicOffsets(kafka, topics),
+      ends: () => topicOffsets(kafka, topics),
       since: (ms) => offsetsSince(kafka, topics, ms),
     },
     order: { ...usual, ...order },

@@ -165,8 +165,7 @@ async function kafkaLogs(): Promise<KafkaLogs | null> {
   const { kafka, topicPrefix } = connectKafka('rebuild');
   if (!(await anyAnswers(kafka))) return null;
   const topics = SOURCES.map((source) => topicName(topicPrefix, source));
-  const ends = await topicOffsets(kafka, topics);
-  return { topicPrefix, ends, since: (ms) => offsetsSince(kafka, topics, ms) };
+  return { topicPrefix, ends: () => topicOffsets(kafka, topics), since: (ms) => offsetsSince(kafka, topics, ms) };
 }
 
 async function anyAnswers({ brokers }: KafkaClient): Promise<boolean> {

@@ -53,7 +53,7 @@ export async function beginRebuild(o: BeginOptions): Promise<Begun> {
   if (base === null) throw new CommandError('The active generation has disappeared: try again.');
   const bronze = await bronzePositions(pool);
   const positions = await positionsOf(o, bronze);
-  const chosen = chooseSource(order.source, toBeRead(positions, bronze), o.logs?.ends ?? null);
+  const chosen = chooseSource(order.source, toBeRead(positions, bronze), (await o.logs?.ends()) ?? null);
   return await pool.withConnection(async (lock) => {
     await lock.query('select pg_advisory_lock($1)', [BEGIN_LOCK]);
     try {

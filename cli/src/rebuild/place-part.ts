@@ -17,7 +17,7 @@ import type { BronzePosition } from './source.ts';
 /** What Kafka says of its logs. */
 export interface KafkaLogs {
   readonly topicPrefix: string;
-  readonly ends: readonly PartitionEnds[];
+  readonly ends: () => Promise<PartitionEnds[]>;
   /** The first record of each partition from an instant on, the end of the partition where there is none. */
   readonly since: (ms: number) => Promise<FirstSince[]>;
 }
@@ -45,18 +45,24 @@ export async function placePart(
   if (logs === null) {
     throw new CommandError('Kafka does not answer, and only it knows where a time lies in its log: start it first.');
   }
-  const { ends, since, topicPrefix } = logs;
+  const { topicPrefix } = logs;
   const sourceOf = (topic: string) => sourceOfTopic(topicPrefix, topic);
   const topicsOf = new Map(bronze.flatMap(({ topic }) => withSource(topic, sourceOf(topic))));
   const known = bronze.filter(({ topic }) => topicsOf.has(topic));
+  const inKafka = {
+    from: part.from === null ? [] : await logs.since(part.from),
+    to: part.to === null ? [] : await logs.since(part.to),
+  };
+  // Asked afterwards: what Kafka has removed by now, it may have removed before it was asked for the times.
+  const ends = await logs.ends();
   const forgotten = new Set(forgottenPartitions(known, ends).map(({ topic }) => topic));
-  const first = async (db: Queryable, ms: number | null): Promise<FirstSince[]> => {
-    if (ms === null) return [];
-    const found = [await since(ms)];
+  const inBronze = async (db: Queryable, ms: number | null): Promise<FirstSince[]> => {
+    const found: FirstSince[] = [];
+    if (ms === null) return found;
     for (const [topic, source] of topicsOf) {
-      if (forgotten.has(topic)) found.push(await bronzeSince(db, { schema, topic, source, ms }));
+      if (forgotten.has(topic)) found.push(...(await bronzeSince(db, { schema, topic, source, ms })));
     }
-    return found.flat();
+    return found;
   };
   const pooled = {
     url: databaseUrl,
@@ -75,8 +81,8 @@ export async function placePart(
     return partPositions(part, {
       bronze: known,
       ends,
-      from: await first(db, part.from),
-      to: await first(db, part.to),
+      from: [...inKafka.from, ...(await inBronze(db, part.from))],
+      to: [...inKafka.to, ...(await inBronze(db, part.to))],
       ofProfiles: (topic) => sourceOf(topic) === 'members',
     });
   });
