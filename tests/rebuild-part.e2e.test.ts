@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { readWorkedOn } from '../cli/src/generations/worked-on.ts';
 import type { Part } from '../cli/src/rebuild/part.ts';
 import { verifyPipeline } from '../cli/src/verify.ts';
+import { generationStore } from '../services/api/src/generation-store.ts';
 import { Workload } from './faults/support/workload.ts';
 import { dump } from './support/dump.ts';
 import { leakage } from './support/leakage.ts';
@@ -180,6 +181,11 @@ describe('when Kafka has forgotten its beginning', () => {
     expect(listed.generations.find(({ id }) => id === generation)).toMatchObject({
       purpose: 'what_if',
       partOf: { from: iso(from), to: iso(to) },
+    });
+    const ofApi = await generationStore(pipeline.pool, { silver: 'silver', gold: 'gold' }).list();
+    expect(ofApi.generations.find(({ id }) => id === generation)).toMatchObject({
+      partOf: { from: iso(from), to: iso(to) },
+      recordsBehindActive: 0,
     });
     const lines = (await leakage(['generations'], commandEnv())).out;
     expect(lines).toMatch(new RegExp(`^${generation} +building, what-if .* nowhere .*of what Kafka got from `, 'm'));
