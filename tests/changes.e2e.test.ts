@@ -1,20 +1,17 @@
 // What outsiders are told in the change stream is what silver holds: after crashes, refusals, a promotion and a rollback.
 
-import { createKafkaClient, topicOffsets } from '@leakage/kafka';
 import { promote, type Queryable, rollback } from '@leakage/postgres';
-import { createLogger } from '@leakage/runtime';
-import { SOURCES, shardOf, topicName } from '@leakage/schemas';
+import { shardOf } from '@leakage/schemas';
 import { eventually, type ServiceProcess } from '@leakage/testing';
 import { ConfigResourceTypes, Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { beginRebuild } from '../cli/src/rebuild/begin.ts';
 import { Workload } from './faults/support/workload.ts';
 import { follow, loggedCalls, readChanges, relayed, shownFacts } from './support/change-stream.ts';
 import { emptyPipeline, type Pipeline } from './support/pipeline.ts';
+import { beginOn } from './support/rebuilding.ts';
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 120_000 });
 
-const log = createLogger({ service: 'tests', level: 'error' });
 const soon = { KAFKA_SESSION_TIMEOUT_MS: '6000' };
 const one = { GENERATION: '1', SILVER_BATCH_RECORDS: '150', ...soon };
 const two = { GENERATION: '2', SILVER_BATCH_RECORDS: '300', ...soon };
@@ -101,25 +98,7 @@ test('a topic that takes nothing holds nobody up: the join goes on, it is said, 
 });
 
 test('another generation speaks from exactly where it became the active one, and after a rollback the first one again', async () => {
-  const kafka = createKafkaClient({ brokers: [...pipeline.brokers], clientId: 'tests', log });
-  await beginRebuild({
-    pool: pipeline.pool,
-    environment: pipeline.env,
-    schemas: { bronze: 'bronze', silver: 'silver', gold: 'gold' },
-    rolePrefix: 'nobody_here',
-    ends: await topicOffsets(
-      kafka,
-      SOURCES.map((source) => topicName(pipeline.prefix, source)),
-    ),
-    order: {
-      rules: { windowMinutes: 45 },
-      source: 'topics',
-      purpose: 'candidate',
-      sharePercent: 100,
-      recordsPerSecond: null,
-      note: null,
-    },
-  });
+  await beginOn(pipeline, { rules: { windowMinutes: 45 }, source: 'topics' });
   await pipeline.pool.query(
     `insert into ops.reader (reader, generation, shard, next_seq) select 'test', 2, shard, 1 from ops.shard where generation = 2`,
   );

@@ -1,30 +1,16 @@
 // Generations that are built beside live, from Kafka and from bronze, are what live is.
 
-import { createKafkaClient, topicOffsets } from '@leakage/kafka';
-import { createLogger } from '@leakage/runtime';
-import { SOURCES, topicName } from '@leakage/schemas';
 import { eventually, type ServiceProcess, startServiceProcess } from '@leakage/testing';
-import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { beginRebuild, type RebuildOrder } from '../cli/src/rebuild/begin.ts';
+import type { RebuildOrder } from '../cli/src/rebuild/begin.ts';
 import { changeOrders } from '../cli/src/rebuild/orders.ts';
 import { verifyPipeline } from '../cli/src/verify.ts';
 import { Workload } from './faults/support/workload.ts';
 import { dump } from './support/dump.ts';
 import { type Pipeline, startPipeline } from './support/pipeline.ts';
+import { beginOn, forget, offsetsRead, untilBuilt } from './support/rebuilding.ts';
 
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 180_000 });
-
-const log = createLogger({ service: 'tests', level: 'error' });
-const schemas = { bronze: 'bronze', silver: 'silver', gold: 'gold' };
-const usual: RebuildOrder = {
-  rules: {},
-  source: 'auto',
-  purpose: 'candidate',
-  sharePercent: 100,
-  recordsPerSecond: null,
-  note: null,
-};
 
 const reading: ServiceProcess[] = [];
 let pipeline: Pipeline;
@@ -39,43 +25,15 @@ afterAll(async () => {
   await pipeline.stop();
 });
 
-const topics = () => SOURCES.map((source) => topicName(pipeline.prefix, source));
-const kafka = () => createKafkaClient({ brokers: [...pipeline.brokers], clientId: 'tests', log });
-
-async function begin(order: Partial<RebuildOrder> = {}, ends: 'asked' | 'unknown' = 'asked') {
-  return await beginRebuild({
-    pool: pipeline.pool,
-    environment: pipeline.env,
-    schemas,
-    rolePrefix: 'nobody_here',
-    ends: ends === 'asked' ? await topicOffsets(kafka(), topics()) : null,
-    order: { ...usual, ...order },
-  });
-}
-
+const begin = (order?: Partial<RebuildOrder>) => beginOn(pipeline, order);
+const built = (generation: number) => untilBuilt(pipeline, generation);
+const read = (generation: number) => offsetsRead(pipeline, generation);
 const env = (generation: number) => ({ env: { GENERATION: String(generation), SILVER_BATCH_RECORDS: '200' } });
 const startJoiner = (generation: number) => pipeline.start('silver-joiner', env(generation));
 const startGold = (generation: number) => pipeline.start('gold-aggregator', env(generation));
 
 async function start(generation: number): Promise<ServiceProcess[]> {
   return await Promise.all([startJoiner(generation), startGold(generation)]);
-}
-
-/** Silver has read what bronze has, and gold has folded it. */
-async function built(generation: number): Promise<void> {
-  const behind = async () => {
-    const { rows } = await pipeline.pool.query<{ records: number; changes: number }>(
-      `select (select sum(abs(b.next_offset - p.next_offset))::bigint from ops.position b
-                 join ops.position p on p.pipeline = 'silver_' || $1 and p.topic = b.topic and p.partition = b.partition
-                where b.pipeline = 'bronze') as records,
-              (select sum(s.change_seq + 1 - coalesce(r.next_seq, 0))::bigint from ops.shard s
-                 left join ops.reader r on r.reader = 'gold' and r.generation = s.generation and r.shard = s.shard
-                where s.generation = $1::int) as changes`,
-      [generation],
-    );
-    return rows[0]?.records === 0 && rows[0].changes === 0;
-  };
-  await eventually(behind, { withinMs: 120_000, what: `generation ${generation} to be built` });
 }
 
 async function expectLive(generation: number): Promise<void> {
@@ -117,7 +75,7 @@ test('with a window of 45 minutes it is what the oracle says with 45', async () 
 });
 
 test('what Kafka has forgotten comes from bronze, and Kafka goes on at exactly the next offset', async () => {
-  await forget();
+  await forget(pipeline);
   await expect(begin({ source: 'topics' })).rejects.toThrow(/Kafka has forgotten [\d,]+ records that bronze has/);
   const { generation, source, why } = await begin();
   expect(source).toBe('bronze');
@@ -159,33 +117,6 @@ test('bronze that has lost a row is not taken for the archive that it should be'
   expect(await joiner.exited).toBe(1);
   expect(joiner.output()).toContain(`bronze holds fewer records than it has taken of ${rows[0]?.place} (1;`);
 });
-
-/** Has Kafka remove the first part of every partition. */
-async function forget(): Promise<void> {
-  const client = new Kafka({ brokers: [...pipeline.brokers], clientId: 'tests', logLevel: logLevel.NOTHING });
-  const admin = client.admin();
-  await admin.connect();
-  try {
-    for (const topic of topics()) {
-      const ends = await admin.fetchTopicOffsets(topic);
-      const partitions = ends.map(({ partition, high }) => ({
-        partition,
-        offset: String(Math.ceil(Number(high) / 2)),
-      }));
-      await admin.deleteTopicRecords({ topic, partitions });
-    }
-  } finally {
-    await admin.disconnect();
-  }
-}
-
-async function read(generation: number): Promise<number> {
-  const { rows } = await pipeline.pool.query<{ read: number }>(
-    'select coalesce(sum(next_offset - first_offset), 0)::bigint as read from ops.position where pipeline = $1',
-    [`silver_${generation}`],
-  );
-  return rows[0]?.read ?? 0;
-}
 
 /** Where it stands still. */
 async function restingAt(generation: number): Promise<number> {

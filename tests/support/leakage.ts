@@ -18,6 +18,8 @@ export interface RunningCommand {
   /** What it has said to the person so far. */
   readonly problems: () => string;
   readonly interrupt: () => void;
+  /** SIGKILL. */
+  readonly kill: () => void;
   /** The processes that it has started and that still run. */
   readonly children: () => number[];
 }
@@ -54,6 +56,7 @@ export function startLeakage(
     ended,
     problems: () => problems,
     interrupt: () => void child.kill('SIGINT'),
+    kill: () => void child.kill('SIGKILL'),
     children: () => {
       const list = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim();
       return list === '' ? [] : list.split(' ').map(Number);

@@ -1,5 +1,5 @@
-import type { CodeEdit } from '@leakage/testing';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { dropSteps } from '../testing/command-steps.ts';
 import { type TwoGenerations, twoGenerations } from '../testing/two-generations.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 });
@@ -192,40 +192,15 @@ test('a replay that runs in it is cancelled, with what it has counted; others go
 });
 
 describe('killed at any step, it goes on when it is run again', () => {
-  const file = 'libs/postgres/src/drop.ts';
-  interface Place {
-    readonly name: string;
-    readonly before: string;
-    /** The how manieth time that it comes by. */
-    readonly pass?: number;
-    readonly state: 'building' | 'dropped';
-  }
-  const places: readonly Place[] = [
-    { name: 'locked', before: 'const never = await neverDropped(tx,', state: 'building' },
-    { name: 'marked', before: "await pool.query('select pg_notify", state: 'dropped' },
-    { name: 'told', before: 'const replays = await inTransaction(', state: 'dropped' },
-    { name: 'replays cancelled', before: 'const there = (await readDroppable(', state: 'dropped' },
-    { name: 'let go', before: 'for (const schema of there) await dropSchema(', state: 'dropped' },
-    { name: 'some tables gone', before: 'say(`dropping ${name}`);', pass: 7, state: 'dropped' },
-    { name: 'one schema empty', before: 'await dropStep(pool, `drop schema if exists', state: 'dropped' },
-    { name: 'one schema gone', before: 'for (const { kind, name } of await relationsOf(', pass: 2, state: 'dropped' },
-    {
-      name: 'both schemas gone',
-      before: 'const rows = await inTransaction(pool, (tx) => removeProtocolRows(',
-      state: 'dropped',
-    },
-    { name: 'rows gone', before: 'return { generation, schemas: there, rows, replays };', state: 'dropped' },
-  ];
-  test.each(places)('$name', async ({ name, before, pass = 1, state }) => {
+  test.each(dropSteps)('$name', async (step) => {
     const generation = await another();
     const { rows } = await it.owner.query<{ id: number }>(
       `insert into ops.replay (service, generation, begins) values ('silver-joiner', $1, 'earliest') returning id`,
       [generation],
     );
-    const edits: CodeEdit[] = [{ file, right: before, wrong: `leakageFailPoint('${name}'); ${before}` }];
-    const killed = await it.edited(['drop', String(generation), '--yes'], edits, { name, pass, signal: 'SIGKILL' });
+    const killed = await it.killedAt(step, ['drop', String(generation), '--yes']);
     expect(killed).toMatchObject({ code: -1, out: '' });
-    expect(await left(generation)).toMatchObject({ state });
+    expect(await left(generation)).toMatchObject({ state: step.applied ? 'dropped' : 'building' });
     expect(await drop(generation)).toMatchObject({ code: 0 });
     expect(await left(generation)).toEqual(nothing);
     const replay = await it.owner.query('select state from ops.replay where id = $1', [rows[0]?.id]);

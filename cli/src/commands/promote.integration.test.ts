@@ -1,5 +1,5 @@
-import type { CodeEdit } from '@leakage/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { promotionSteps } from '../testing/command-steps.ts';
 import { type TwoGenerations, twoGenerations } from '../testing/two-generations.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 });
@@ -326,40 +326,16 @@ describe('who is in the way', () => {
 });
 
 describe('killed at any step, it leaves the old or the new one, and the next one works', () => {
-  const file = 'libs/postgres/src/promotion.ts';
-  interface Place {
-    readonly name: string;
-    readonly before: string;
-    /** It was committed already. */
-    readonly applied?: true;
-  }
-  const places: readonly Place[] = [
-    { name: 'begun', before: 'await limitStatements(tx, hold.shardsMs);\n    await tx.query(`select pg_advisory' },
-    { name: 'one at a time', before: 'const active = await activeGeneration(tx);' },
-    { name: 'old one held', before: 'if (!mayBeBehind) await this.#reached(tx, ({ records })' },
-    { name: 'new one held', before: 'if (!mayBeBehind) await this.#reached(tx, ({ changes })' },
-    { name: 'positions held', before: 'const behind = await readBehind(tx, this.#o);\n    if (!mayBeBehind' },
-    { name: 'state changed', before: 'await handOverChanges(tx, this.#o);' },
-    { name: 'changes handed over', before: 'const promotedAt = await recordPromotion(' },
-    { name: 'recorded', before: 'await publishAll(tx, layers, to);' },
-    { name: 'published', before: 'await this.#o.published?.(tx);' },
-    {
-      name: 'rights given',
-      before: 'return { kind, from, to, forced, reason, promotedAt, behind, heldMs: performance',
-    },
-    { name: 'committed', before: "await this.#pool.query('select pg_notify", applied: true },
-  ];
-  test.each(places)('$name', async ({ name, before, applied }) => {
-    const edits: CodeEdit[] = [{ file, right: before, wrong: `leakageFailPoint('${name}'); ${before}` }];
+  test.each(promotionSteps)('$name', async (step) => {
+    const { applied } = step;
     await it.verified(2);
-    const order = { name, pass: 1, signal: 'SIGKILL' } as const;
-    const killed = await it.edited(['promote', '2'], edits, order);
+    const killed = await it.killedAt(step, ['promote', '2']);
     expect(killed).toMatchObject({ code: -1, out: '' });
     expect(await it.seen()).toEqual(applied ? two : one);
     expect(await it.leakage(['promote', '2'])).toMatchObject({ code: 0 });
     expect(await it.seen()).toEqual(two);
 
-    const back = await it.edited(['rollback'], edits, order);
+    const back = await it.killedAt(step, ['rollback']);
     expect(back).toMatchObject({ code: -1, out: '' });
     expect(await it.seen()).toEqual(applied ? one : two);
     if (!applied) expect(await it.leakage(['rollback'])).toMatchObject({ code: 0 });

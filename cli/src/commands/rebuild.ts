@@ -1,16 +1,19 @@
 import { join } from 'node:path';
-import { type KafkaClient, type PartitionEnds, topicOffsets } from '@leakage/kafka';
-import { activeGeneration, type Pool } from '@leakage/postgres';
-import { dataDirectory, loadSettings, readEnvironment, schemaSettings } from '@leakage/runtime';
+import { type KafkaClient, offsetsSince, topicOffsets } from '@leakage/kafka';
+import { activeGeneration, loadGeneration, type Pool } from '@leakage/postgres';
+import { dataDirectory, loadSettings, readEnvironment, schemaSettings, timeZoneSettings } from '@leakage/runtime';
 import { SOURCES, topicName } from '@leakage/schemas';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { openDataFolder } from '../../local/index.ts';
 import { CommandError } from '../command-error.ts';
 import { connectKafka, databaseUrl, withDatabase } from '../connect.ts';
 import { GenerationRunner } from '../generations/runner.ts';
+import { LocalTime } from '../import/local-time.ts';
 import { answersAt } from '../probe.ts';
 import { beginRebuild } from '../rebuild/begin.ts';
 import { changeOrders } from '../rebuild/orders.ts';
+import { partWords, readPart } from '../rebuild/part.ts';
+import type { KafkaLogs } from '../rebuild/place-part.ts';
 import { parseRuleOrders } from '../rebuild/rules.ts';
 import type { WantedSource } from '../rebuild/source.ts';
 import { watchRebuild } from '../rebuild/watch.ts';
@@ -23,6 +26,8 @@ interface RebuildOptions {
   readonly source: WantedSource;
   readonly set: readonly string[];
   readonly whatIf?: true;
+  readonly from?: string;
+  readonly to?: string;
   readonly share?: number;
   readonly rate?: number;
   readonly note?: string;
@@ -59,6 +64,11 @@ export function register(program: Command): void {
     )
     .option('--what-if', 'only to be compared: it can never be promoted')
     .option(
+      '--from <time>',
+      'only of what Kafka got at that time or later (local where it has no offset), and all profiles; it is a what-if',
+    )
+    .option('--to <time>', 'only of what Kafka got before that time; it ends there, and is a what-if')
+    .option(
       '--share <percent>',
       `how much of its time it takes until it has caught up (default: ${SHARE_PERCENT})`,
       percent,
@@ -73,12 +83,14 @@ export function register(program: Command): void {
     .addHelpText(
       'after',
       '\nExamples:\n  $ npx leakage rebuild\n  $ npx leakage rebuild --what-if --set window=45m --note "45 minutes instead of 30"\n' +
+        '  $ npx leakage rebuild --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z --set window=45m\n' +
         '  $ npx leakage rebuild --source bronze --share 80\n  $ npx leakage rebuild --pause 2\n  $ npx leakage rebuild --resume 2 --share 100',
     )
     .action(rebuild);
 }
 
 async function rebuild(options: RebuildOptions): Promise<void> {
+  checkUsage(options);
   const screen = openScreen(process.stderr);
   await withDatabase('rebuild', async (pool) => {
     if (options.pause !== undefined) {
@@ -92,40 +104,53 @@ async function rebuild(options: RebuildOptions): Promise<void> {
     const built = options.detach ? null : await watch(pool, generation, screen);
     if (options.json)
       process.stdout.write(`${JSON.stringify({ generation, built: built !== null, progress: built }, null, 2)}\n`);
-    else
-      for (const line of nextSteps(
-        { generation, active: await activeGeneration(pool), built: built !== null },
-        options,
-      ))
-        screen.say(line);
+    else for (const line of await nextSteps(pool, { generation, built: built !== null })) screen.say(line);
   });
+}
+
+/** What a generation is made of never changes. */
+function checkUsage({ resume, pause, set, from, to }: RebuildOptions): void {
+  if (resume === undefined && pause === undefined) return;
+  if (resume !== undefined && set.length > 0)
+    throw new CommandError('The rules of a generation never change: leave out --set, or build a new one.', 2);
+  if (from !== undefined || to !== undefined)
+    throw new CommandError(
+      'What a generation is made of never changes: leave out --from and --to, or build a new one.',
+      2,
+    );
 }
 
 async function begin(pool: Pool, options: RebuildOptions, screen: Screen): Promise<number> {
   const rules = parseRuleOrders(options.set);
-  const { bronzeSchema, silverSchema, goldSchema } = loadSettings(schemaSettings, readEnvironment());
+  const environment = readEnvironment();
+  const { bronzeSchema, silverSchema, goldSchema } = loadSettings(schemaSettings, environment);
+  const { timeZone } = loadSettings(timeZoneSettings, environment);
+  const part = readPart(options, { localTime: new LocalTime(timeZone), now: Date.now() });
   const { generation, source, why } = await beginRebuild({
     pool,
     environment: { DATABASE_URL: databaseUrl() },
     schemas: { bronze: bronzeSchema, silver: silverSchema, gold: goldSchema },
     rolePrefix: options.rolePrefix,
-    ends: await kafkaEnds(),
+    logs: await kafkaLogs(),
     order: {
       rules,
       source: options.source,
-      purpose: options.whatIf ? 'what_if' : 'candidate',
+      purpose: options.whatIf || part !== null ? 'what_if' : 'candidate',
+      part,
       sharePercent: options.share ?? SHARE_PERCENT,
       recordsPerSecond: options.rate ?? null,
       note: options.note ?? null,
     },
   });
   screen.say(`Generation ${generation} is built from ${source === 'topics' ? 'Kafka' : 'bronze'} (${why})`);
+  if (part !== null)
+    screen.say(
+      `It is made of ${partWords(part)}, and of all profiles until then: a what-if, to be compared and never promoted`,
+    );
   return generation;
 }
 
 async function resume(pool: Pool, generation: number, options: RebuildOptions): Promise<number> {
-  if (options.set.length > 0)
-    throw new CommandError('The rules of a generation never change: leave out --set, or build a new one.', 2);
   await changeOrders(pool, generation, {
     paused: false,
     ...(options.share === undefined ? {} : { sharePercent: options.share }),
@@ -136,13 +161,11 @@ async function resume(pool: Pool, generation: number, options: RebuildOptions): 
 }
 
 /** Null where Kafka does not answer: bronze will do. */
-async function kafkaEnds(): Promise<PartitionEnds[] | null> {
+async function kafkaLogs(): Promise<KafkaLogs | null> {
   const { kafka, topicPrefix } = connectKafka('rebuild');
   if (!(await anyAnswers(kafka))) return null;
-  return await topicOffsets(
-    kafka,
-    SOURCES.map((source) => topicName(topicPrefix, source)),
-  );
+  const topics = SOURCES.map((source) => topicName(topicPrefix, source));
+  return { topicPrefix, ends: () => topicOffsets(kafka, topics), since: (ms) => offsetsSince(kafka, topics, ms) };
 }
 
 async function anyAnswers({ brokers }: KafkaClient): Promise<boolean> {
@@ -178,24 +201,26 @@ function runnerOf(pool: Pool, generation: number, screen: Screen): GenerationRun
   });
 }
 
-function nextSteps(
-  {
-    generation,
-    active,
-    built,
-  }: { readonly generation: number; readonly active: number | null; readonly built: boolean },
-  options: RebuildOptions,
-): string[] {
+async function nextSteps(
+  pool: Pool,
+  { generation, built }: { readonly generation: number; readonly built: boolean },
+): Promise<string[]> {
   if (!built) return [`See how far it is with: npx leakage rebuild --resume ${generation}`];
+  const active = await activeGeneration(pool);
+  const { purpose, fromTime, toTime } = (await loadGeneration(pool, generation)) ?? everything;
+  const isPart = fromTime !== null || toTime !== null;
+  const what = isPart ? `all of ${partWords({ from: fromTime, to: toTime })}` : 'everything';
   return [
-    `Generation ${generation} has everything and follows live. Next:`,
+    `Generation ${generation} has ${what}${toTime === null ? ' and follows live' : ''}. Next:`,
     `  npx leakage verify --generation ${generation}    recomputes it with an independent program`,
     `  npx leakage diff ${active} ${generation}                 what it would change, in calls and dollars`,
-    ...(options.whatIf
+    ...(purpose === 'what_if'
       ? []
       : [`  npx leakage promote ${generation}                shows it to everybody; leakage rollback goes back`]),
   ];
 }
+
+const everything = { purpose: 'candidate', fromTime: null, toTime: null } as const;
 
 const positive = wholeNumber(1);
 

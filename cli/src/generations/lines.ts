@@ -35,12 +35,19 @@ function cellsOf(one: GenerationReport): string[] {
     records.of === null ? '?' : (behindWords(behind) ?? 'nowhere'),
     verified === null ? 'never' : `${verified.ok ? 'equal' : 'differs'} ${minute(verified.at)}`,
     day(one.createdAt),
-    [...(one.source === 'bronze' ? ['from bronze'] : []), ...(one.note === null ? [] : [one.note])].join('; '),
+    [
+      ...(one.source === 'bronze' ? ['from bronze'] : []),
+      ...(one.partOf === null ? [] : [partWords(one.partOf)]),
+      ...(one.note === null ? [] : [one.note]),
+    ].join('; '),
   ];
 }
 
 const rulesOf = ({ rules }: Pick<GenerationReport, 'rules'>) =>
   `${rules.windowMinutes} min, ${rules.repeatScope}, ${rules.timeZone}`;
+
+const partWords = ({ from, to }: NonNullable<GenerationReport['partOf']>) =>
+  `of what Kafka got ${[...(from === null ? [] : [`from ${from}`]), ...(to === null ? [] : [`to ${to}`])].join(' ')}`;
 
 function promotionLine({ kind, from, to, at, by, forced, reason }: PromotionReport): string {
   const what = kind === 'promote' ? `promoted ${to} over ${from}` : `rolled back from ${from} to ${to}`;

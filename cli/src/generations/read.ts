@@ -14,6 +14,8 @@ export interface GenerationReport {
   readonly purpose: Generation['purpose'];
   readonly rules: { readonly windowMinutes: number; readonly repeatScope: string; readonly timeZone: string };
   readonly source: Generation['source'];
+  /** When Kafka got the records that it was made of; null: it was made of everything. */
+  readonly partOf: { readonly from: string | null; readonly to: string | null } | null;
   readonly paused: boolean;
   /** Records read, and how many there are to be read; null: Kafka does not answer, or it is dropped. */
   readonly records: { readonly read: number; readonly of: number | null };
@@ -42,7 +44,7 @@ const promotionsShown = 10;
 export async function readGenerations(pool: Pool, ends: readonly End[] | null): Promise<GenerationsReport> {
   const generations: GenerationReport[] = [];
   for (const row of await generationRows(pool)) {
-    const records = await recordsOf(pool, row.id, row.state === 'dropped' ? null : ends);
+    const records = await recordsOf(pool, row, row.state === 'dropped' ? null : ends);
     generations.push(reportOf(row, records));
   }
   return { generations, promotions: await newestPromotions(pool) };
@@ -54,6 +56,8 @@ interface Row {
   purpose: Generation['purpose'];
   rules: Generation['rules'];
   source: Generation['source'];
+  from_time: number | null;
+  to_time: number | null;
   paused: boolean;
   note: string | null;
   created_at: number;
@@ -66,7 +70,7 @@ interface Row {
 
 async function generationRows(db: Queryable): Promise<Row[]> {
   const { rows } = await db.query<Row>(
-    `select g.id, g.state, g.purpose, g.rules, g.source, g.paused, g.note, g.created_at, g.caught_up_at, g.dropped_at,
+    `select g.id, g.state, g.purpose, g.rules, g.source, g.from_time, g.to_time, g.paused, g.note, g.created_at, g.caught_up_at, g.dropped_at,
             v.ok as verified_ok, v.ended_at as verified_at,
             (select coalesce(sum(greatest(s.change_seq + 1 - coalesce(r.next_seq, 1), 0)), 0)::bigint
                from ops.shard s
@@ -81,21 +85,43 @@ async function generationRows(db: Queryable): Promise<Row[]> {
   return rows;
 }
 
-/** Of a partition that has been begun, what lies before the beginning is not there to be read; of another, what Kafka has. */
+/**
+ * Of a partition that has been begun, what lies before the beginning, or beyond the end where there is one, is not there to be
+ * read; of another, what Kafka has.
+ */
 async function recordsOf(
   db: Queryable,
-  generation: number,
+  { id, to_time: endsAt }: Pick<Row, 'id' | 'to_time'>,
   ends: readonly End[] | null,
 ): Promise<GenerationReport['records']> {
-  const { rows } = await db.query<{ topic: string; partition: number; first: number; next: number; holes: number }>(
-    `select topic, partition, first_offset as first, next_offset as next, holes from ops.position where pipeline = $1`,
-    [`silver_${generation}`],
+  const { rows } = await db.query<Read>(
+    `select topic, partition, first_offset as first, next_offset as next, until_offset as until, holes
+       from ops.position where pipeline = $1`,
+    [`silver_${id}`],
   );
   const read = rows.reduce((sum, one) => sum + one.next - one.first - one.holes, 0);
   if (ends === null) return { read, of: null };
-  const next = new Map(rows.map((one) => [`${one.topic}/${one.partition}`, one.next]));
-  const left = ends.map(({ topic, partition, low, high }) => high - (next.get(`${topic}/${partition}`) ?? low));
+  const begun = new Map(rows.map((one) => [`${one.topic}/${one.partition}`, one]));
+  const left = ends.map(({ topic, partition, low, high }) => {
+    const one = begun.get(`${topic}/${partition}`);
+    if (one === undefined) return endsAt === null ? high - low : 0;
+    return (one.until ?? high) - one.next;
+  });
   return { read, of: left.reduce((sum, records) => sum + Math.max(0, records), read) };
+}
+
+interface Read {
+  topic: string;
+  partition: number;
+  first: number;
+  next: number;
+  until: number | null;
+  holes: number;
+}
+
+function partOf({ from_time: from, to_time: to }: Row): GenerationReport['partOf'] {
+  if (from === null && to === null) return null;
+  return { from: from === null ? null : iso(from), to: to === null ? null : iso(to) };
 }
 
 function reportOf(row: Row, records: GenerationReport['records']): GenerationReport {
@@ -106,6 +132,7 @@ function reportOf(row: Row, records: GenerationReport['records']): GenerationRep
     purpose: row.purpose,
     rules: { windowMinutes: rules.windowMs / 60_000, repeatScope: rules.repeatScope, timeZone: rules.timeZone },
     source: row.source,
+    partOf: partOf(row),
     paused: row.paused,
     records,
     changesBehind: row.changes_behind,

@@ -6,6 +6,17 @@ export interface WorkedOn {
   readonly state: Extract<GenerationState, 'building' | 'active' | 'retired'>;
 }
 
+/**
+ * A generation that ends somewhere has everything up to there, and its gold too: nothing is left to be done. Looked at each time,
+ * because a replay into it may give its gold something to do again.
+ */
+const FINISHED = `
+  g.to_time is not null and g.caught_up_at is not null
+  and not exists (select from ops.position p where p.pipeline = 'silver_' || g.id and p.next_offset < p.until_offset)
+  and not exists (select from ops.shard s
+                    left join ops.reader r on r.reader = 'gold' and r.generation = s.generation and r.shard = s.shard
+                   where s.generation = g.id and coalesce(r.next_seq, 0) <= s.change_seq)`;
+
 /** Those that are to be worked on; in a database without any, the first one, which its own processes then make. */
 export async function readWorkedOn(db: Queryable): Promise<WorkedOn[]> {
   const first: WorkedOn = { id: 1, state: 'active' };
@@ -14,7 +25,9 @@ export async function readWorkedOn(db: Queryable): Promise<WorkedOn[]> {
   );
   if (there[0]?.there !== true) return [first];
   const { rows } = await db.query<WorkedOn & { any: boolean }>(
-    `select id, state from ops.generation where state in ('building', 'active', 'retired') order by id`,
+    `select g.id, g.state from ops.generation g
+      where g.state in ('building', 'active', 'retired') and not (${FINISHED})
+      order by g.id`,
   );
   if (rows.length > 0) return rows;
   const { rows: all } = await db.query<{ count: number }>('select count(*) as count from ops.generation');

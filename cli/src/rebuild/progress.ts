@@ -1,13 +1,15 @@
 import type { Queryable } from '@leakage/postgres';
 import { CommandError } from '../command-error.ts';
 
-/** How far a generation is, compared with bronze, which has everything. */
+/** How far a generation is, compared with bronze, which has everything, or with where it is to end. */
 export interface RebuildProgress {
   readonly generation: number;
   readonly state: string;
   readonly paused: boolean;
   readonly caughtUp: boolean;
-  /** Records that bronze has, and those of them that this generation has read. */
+  /** It ends somewhere, and follows nobody. */
+  readonly ends: boolean;
+  /** Records that are to be read, and those of them that this generation has read. */
   readonly total: number;
   readonly read: number;
   /** Changes of silver that gold has not folded. */
@@ -16,16 +18,20 @@ export interface RebuildProgress {
 
 export async function readRebuildProgress(db: Queryable, generation: number): Promise<RebuildProgress> {
   const { rows } = await db.query<RebuildProgress>(
-    `select g.id as generation, g.state, g.paused, g.caught_up_at is not null as "caughtUp",
-            (select coalesce(sum(b.next_offset - b.first_offset - b.holes), 0)::bigint
-               from ops.position b where b.pipeline = 'bronze') as total,
-            (select coalesce(sum(p.next_offset - p.first_offset - p.holes), 0)::bigint
-               from ops.position p where p.pipeline = 'silver_' || g.id) as read,
+    `select g.id as generation, g.state, g.paused, g.caught_up_at is not null as "caughtUp", g.to_time is not null as ends,
+            r.read, r.read + r.left as total,
             (select coalesce(sum(s.change_seq + 1 - coalesce(r.next_seq, 1)), 0)::bigint
                from ops.shard s
                left join ops.reader r on r.reader = 'gold' and r.generation = s.generation and r.shard = s.shard
               where s.generation = g.id) as "goldBehind"
        from ops.generation g
+      cross join lateral (
+        select coalesce(sum(p.next_offset - p.first_offset - p.holes), 0)::bigint as read,
+               coalesce(sum(greatest(coalesce(p.until_offset, b.next_offset) - coalesce(p.next_offset, b.first_offset), 0)), 0)::bigint as left
+          from (select * from ops.position where pipeline = 'silver_' || g.id) p
+          full join (select * from ops.position where pipeline = 'bronze') b on b.topic = p.topic and b.partition = p.partition
+         where p.partition is not null or g.to_time is null
+      ) r
       where g.id = $1`,
     [generation],
   );
@@ -35,7 +41,8 @@ export async function readRebuildProgress(db: Queryable, generation: number): Pr
 }
 
 /** Everything that there was is in its gold. */
-export function isBuilt({ caughtUp, goldBehind, total, read }: RebuildProgress): boolean {
+export function isBuilt({ caughtUp, goldBehind, total, read, ends }: RebuildProgress): boolean {
+  if (ends) return caughtUp && goldBehind === 0 && read === total;
   // Live records keep coming: a handful under way is not being behind.
   return caughtUp && goldBehind < 1_000 && total - read < 1_000;
 }

@@ -20,16 +20,20 @@ const ZONED = /(?:[Zz]|[+-]\d{2}:?\d{2})$/;
 /** `earliest`, a time (local where it has no offset), `topic/partition@offset,...`, or a JSON file with the latter. */
 export function readBeginning(text: string, localTime: LocalTime): Beginning {
   if (text === 'earliest') return { kind: 'earliest' };
-  if (DATED.test(text)) {
-    const ms = ZONED.test(text) && text.includes(':') ? Date.parse(text) : localTime.parse(text);
-    if (ms === null || Number.isNaN(ms)) throw wrong(`${text} is no time: give one such as 2026-11-01T08:00:00Z`);
-    return { kind: 'time', ms };
-  }
+  if (DATED.test(text)) return { kind: 'time', ms: readTime(text, localTime) };
   if (text.includes('@')) return { kind: 'offsets', offsets: text.split(',').map(placed) };
   return {
     kind: 'offsets',
     offsets: Object.entries(offsetsFile(text)).map(([place, offset]) => placed(`${place}@${String(offset)}`)),
   };
+}
+
+/** Epoch milliseconds of a time, which is local where it has no offset. Throws CommandError (wrong usage) for anything else. */
+export function readTime(text: string, localTime: LocalTime): number {
+  const zoned = DATED.test(text) && ZONED.test(text) && text.includes(':');
+  const ms = zoned ? Date.parse(text) : localTime.parse(text);
+  if (ms === null || Number.isNaN(ms)) throw wrong(`${text} is no time: give one such as 2026-11-01T08:00:00Z`);
+  return ms;
 }
 
 function placed(text: string): Place & { offset: number } {

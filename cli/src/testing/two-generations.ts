@@ -1,9 +1,5 @@
-import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import { type CodeEdit, editedCode, type FailPointOrder } from '@leakage/testing';
+import { type CommandStep, killedAt } from './command-steps.ts';
 import { type Installation, newInstallation, type Outcome } from './installation.ts';
-
-const bin = fileURLToPath(new URL('../../bin/leakage.mjs', import.meta.url));
 
 /** What of a generation everybody can see: the state, and what the stable views and the change stream show. */
 export interface Seen {
@@ -23,8 +19,8 @@ export interface TwoGenerations extends Installation {
   readonly hasRead: (generation: number, records: number) => Promise<void>;
   /** Gold of a generation has folded all but so many changes. */
   readonly goldBehind: (generation: number, changes: number) => Promise<void>;
-  /** Runs a command with edits in its code; `code` -1: it was killed. */
-  readonly edited: (words: readonly string[], edits: readonly CodeEdit[], order: FailPointOrder) => Promise<Outcome>;
+  /** Runs a command that kills itself at this step; `code` -1: it was killed. */
+  readonly killedAt: (step: CommandStep, words: readonly string[]) => Promise<Outcome>;
   /** Everything as it was: 1 is active, 2 is building, nobody was ever promoted. */
   readonly asBefore: () => Promise<void>;
 }
@@ -93,15 +89,6 @@ export async function twoGenerations(): Promise<TwoGenerations> {
         [generation, hoursAgo, ok],
       );
     },
-    edited: (words, edits, order) => {
-      const { PATH = '', HOME = '' } = process.env;
-      const { execArgv, env } = editedCode(edits, { LEAKAGE_FAIL_POINT: JSON.stringify(order) });
-      return new Promise((resolve) => {
-        const all = { env: { PATH, HOME, ...it.env, ...env }, timeout: 120_000 };
-        execFile(process.execPath, [...execArgv, bin, ...words], all, (error, out, problems) => {
-          resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, problems });
-        });
-      });
-    },
+    killedAt: (step, words) => killedAt(step, words, it.env),
   };
 }

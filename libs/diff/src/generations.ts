@@ -129,18 +129,18 @@ interface ReadPositions {
   unheard: boolean;
 }
 
-/** Per partition, how far this generation has read, beside the other one. A shard has the number of its partition. */
+/** Per partition, how far this generation has read of what it is to read, beside the other one. A shard has the number of its partition. */
 async function readPositions(
   query: DiffQuery,
   { id, other }: { readonly id: number; readonly other: number },
 ): Promise<ReadPositions> {
   const { rows } = await query(
-    `with read as (select pipeline, topic, partition, first_offset, next_offset, holes from ops.position),
+    `with read as (select pipeline, topic, partition, first_offset, next_offset, until_offset, holes from ops.position),
           own as (select * from read where pipeline = 'silver_' || $1::int),
           others as (select * from read where pipeline = 'silver_' || $2::int),
           beside as (
        select o.next_offset is not null and p.first_offset is not null and p.first_offset > o.first_offset as begins_later,
-              greatest(o.next_offset - coalesce(p.next_offset, o.first_offset), 0) as behind,
+              greatest(least(o.next_offset, p.until_offset) - coalesce(p.next_offset, o.first_offset), 0) as behind,
               case regexp_replace(coalesce(p.topic, o.topic), '^.*[.]', '')
                 when 'journeys' then s.wm_digital when 'calls' then s.wm_calls else 'infinity' end as heard
          from own p

@@ -40,6 +40,9 @@ export interface Generation {
   sharePercent: number;
   /** How many records it takes while it catches up; null: as many as it can. */
   recordsPerSecond: number | null;
+  /** Of a generation that is made of a part of the records: when Kafka got them, in epoch milliseconds; null: it has no such end. */
+  fromTime: number | null;
+  toTime: number | null;
 }
 
 /** Equal for equal rules, whatever the order of their keys; covers the version of the code that applies them. */
@@ -66,9 +69,12 @@ interface GenerationRow {
   paused: boolean;
   share_percent: number;
   records_per_second: number | null;
+  from_time: number | null;
+  to_time: number | null;
 }
 
-const COLUMNS = 'id, state, rules, rules_hash, purpose, source, paused, share_percent, records_per_second';
+const COLUMNS =
+  'id, state, rules, rules_hash, purpose, source, paused, share_percent, records_per_second, from_time, to_time';
 const SELECT = `select ${COLUMNS} from ops.generation where id = $1`;
 
 /**
@@ -137,6 +143,8 @@ function generationOf(row: GenerationRow): Generation {
     paused: row.paused,
     sharePercent: row.share_percent,
     recordsPerSecond: row.records_per_second,
+    fromTime: row.from_time,
+    toTime: row.to_time,
   };
 }
 

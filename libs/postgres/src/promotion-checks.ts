@@ -12,13 +12,16 @@ export class PromotionRefusedError extends Error {
 const VERIFIED_HOURS = 24;
 
 /** Why a generation may not be promoted at all, in a sentence that says what to do; null: it may. */
-export function neverPromoted({ id, state, purpose, withoutViews }: Candidate): string | null {
+export function neverPromoted({ id, state, purpose, ofPart, withoutViews }: Candidate): string | null {
   if (state === 'preparing') {
     return `Generation ${id} is being prepared: wait until it is building (npx leakage generations shows it).`;
   }
   if (state === 'active') return `Generation ${id} is the active one already.`;
   if (state === 'dropped')
     return `Generation ${id} was dropped, and its number is used up: rebuild it under a new one.`;
+  if (ofPart) {
+    return `Generation ${id} was made of a part of the records, which is compared and never promoted: rebuild it without --from and --to to get one that can be.`;
+  }
   if (purpose === 'what_if') {
     return `Generation ${id} is a what-if, which is compared and never promoted: rebuild it without --what-if to get one that can be.`;
   }

@@ -15,6 +15,8 @@ export interface Candidate {
   readonly id: number;
   readonly state: GenerationState;
   readonly purpose: 'candidate' | 'what_if';
+  /** It was made of a part of the records. */
+  readonly ofPart: boolean;
   readonly paused: boolean;
   /** Of its stable schemas, those for which it has no view. */
   readonly withoutViews: readonly string[];
@@ -33,6 +35,7 @@ interface CandidateRow {
   id: number;
   state: GenerationState;
   purpose: Candidate['purpose'];
+  of_part: boolean;
   paused: boolean;
   without_views: string[];
   ok: boolean | null;
@@ -46,7 +49,7 @@ export async function readCandidate(
   layers: readonly string[],
 ): Promise<Candidate | undefined> {
   const { rows } = await db.query<CandidateRow>(
-    `select g.id, g.state, g.purpose, g.paused,
+    `select g.id, g.state, g.purpose, g.from_time is not null or g.to_time is not null as of_part, g.paused,
             array(select l.name from unnest($2::text[]) as l (name)
                    where not exists (select from ops.view_columns(l.name || '_' || g.id))) as without_views,
             v.ok, (extract(epoch from clock_timestamp() - v.ended_at) / 3600)::float8 as hours_ago,
@@ -68,6 +71,7 @@ export async function readCandidate(
     id: row.id,
     state: row.state,
     purpose: row.purpose,
+    ofPart: row.of_part,
     paused: row.paused,
     withoutViews: row.without_views,
     verified: known ? { ok, hoursAgo, sinceCaughtUp } : null,

@@ -25,6 +25,7 @@ const generator = 'services/generator/src/generator.ts';
 const transaction = 'libs/postgres/src/transaction.ts';
 const hints = 'libs/kafka/src/hints.ts';
 const repositioning = 'libs/kafka/src/repositioning.ts';
+const archiveReader = 'libs/kafka/src/archive-reader.ts';
 
 /** The numbered steps of the transaction that every consumer runs, and what lies around them. */
 const ofConsumers: readonly (readonly [file: string, ...Place])[] = [
@@ -69,14 +70,31 @@ const places: readonly (readonly [service: ServiceName, file: string, ...Place])
   ['generator', generator, 'state written', 'before', 'progress.sent(batch, clock.now())'],
 ];
 
-export const failPoints: readonly FailPoint[] = places.map(([service, file, name, where, text]) => {
+/** Where only a joiner comes by that builds a generation from bronze. */
+const placesOfArchive: typeof places = [
+  [
+    'silver-joiner',
+    archiveReader,
+    'a piece of the archive read',
+    'before',
+    'if (this.#intake.drop !== drop) return;\n    for (const { topic, partition, fromOffset',
+  ],
+  ['silver-joiner', archiveReader, 'a piece of the archive taken in', 'after', 'await this.#fill(ranges);'],
+  ['silver-joiner', archiveReader, 'archive at its end', 'before', 'await this.#o.archive.mustBeWhole(this.#ends);'],
+  ['silver-joiner', 'services/silver-joiner/src/main.ts', 'to go on with Kafka', 'before', 'const consumer = ctx.own('],
+];
+
+export const failPoints: readonly FailPoint[] = places.map(failPointAt);
+export const archiveFailPoints: readonly FailPoint[] = placesOfArchive.map(failPointAt);
+
+function failPointAt([service, file, name, where, text]: (typeof places)[number]): FailPoint {
   const call = `leakageFailPoint('${name}');`;
   return {
     name,
     service,
     edit: { file, right: text, wrong: where === 'before' ? `${call} ${text}` : `${text} ${call}` },
   };
-});
+}
 
 export function failPointsOf(service: ServiceName): readonly FailPoint[] {
   return failPoints.filter((point) => point.service === service);

@@ -1,6 +1,6 @@
 export { call, journey, profile } from './builders.ts';
 export { type CodeEdit, checkEdits, editedCode } from './code-edits.ts';
-export { type FailPoint, type FailPointOrder, failPoints, failPointsOf } from './fail-points.ts';
+export { archiveFailPoints, type FailPoint, type FailPointOrder, failPoints, failPointsOf } from './fail-points.ts';
 export { type FaultServers, type FaultyServer, startFaultServers } from './fault-servers.ts';
 export {
   type MemoryReport,

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { freePorts } from '@leakage/cli/local';
 import { type CodeEdit, editedCode } from './code-edits.ts';
-import { type FailPointOrder, failPointsOf } from './fail-points.ts';
+import { archiveFailPoints, type FailPointOrder, failPoints } from './fail-points.ts';
 import type { ServiceName } from './service-name.ts';
 
 export interface ServiceProcess {
@@ -100,7 +100,8 @@ export function startServiceProcess(
 }
 
 function tamperedWith(name: ServiceName, { edits = [], failPoint, clockFile }: Tampering) {
-  const points = failPoint === undefined ? [] : failPointsOf(name).filter((point) => point.name === failPoint.name);
+  const ofService = [...failPoints, ...archiveFailPoints].filter(({ service }) => service === name);
+  const points = failPoint === undefined ? [] : ofService.filter((point) => point.name === failPoint.name);
   if (failPoint !== undefined && points.length !== 1) throw new Error(`${name} has no fail point ${failPoint.name}`);
   return editedCode([...edits, ...points.map((point) => point.edit)], {
     ...(failPoint === undefined ? {} : { LEAKAGE_FAIL_POINT: JSON.stringify(failPoint) }),

@@ -47,7 +47,10 @@ const listSchema = {
           dropped_at: instant,
           records: nullable(Type.Integer({ description: 'Records below its positions.' })),
           records_behind_active: nullable(
-            Type.Integer({ description: 'Records that the active generation has read and this one has not.' }),
+            Type.Integer({
+              description:
+                'Records that the active generation has read and this one has not; of one that was made of a part, up to its end.',
+            }),
           ),
           as_of: instant,
           watermarks: watermarksSchema,

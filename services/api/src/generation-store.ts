@@ -136,8 +136,8 @@ async function readGenerations(tx: Queryable, active: number | null): Promise<Li
        left join lateral (select max(s.wm_digital) as digital, max(s.wm_calls) as calls
                             from ops.shard s where s.generation = g.id) w on g.state <> 'dropped'
        left join lateral (select sum(own.next_offset - own.first_offset - own.holes) as records,
-                                 sum(greatest(a.next_offset - coalesce(own.next_offset, a.first_offset), 0)) as behind
-                            from (select topic, partition, first_offset, next_offset, holes
+                                 sum(greatest(least(a.next_offset, own.until_offset) - coalesce(own.next_offset, a.first_offset), 0)) as behind
+                            from (select topic, partition, first_offset, next_offset, until_offset, holes
                                     from ops.position where pipeline = 'silver_' || g.id) own
                             full join (select topic, partition, first_offset, next_offset
                                          from ops.position where pipeline = 'silver_' || $1::int) a

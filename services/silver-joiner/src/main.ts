@@ -3,6 +3,7 @@ import {
   beginBuilding,
   createPool,
   type Generation,
+  givenPositions,
   indexedPlansOnly,
   loadGeneration,
   migrate,
@@ -11,6 +12,7 @@ import {
   openReplay,
   PolicyInForce,
   type Pool,
+  type PositionStore,
   positionStore,
   publishViews,
   readLosses,
@@ -97,7 +99,7 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
     replay === null ? ctx.own(new GenerationWatch({ ...orders, caughtUp: () => caughtUp(), onEnd: ctx.stop })) : null;
   const reader = {
     topics: topics.map((topic) => topic.name),
-    positions: replay?.positions ?? positionStore(pool, pipeline),
+    positions: replay?.positions ?? positionsOf(generation, { pool, pipeline }),
     stage: joiner,
     maxBatchRecords: replay?.batchRecords(s.batchRecordsMax) ?? s.batchRecordsMax,
     lingerMs: s.lingerMs,
@@ -138,6 +140,11 @@ function readingOf(
 /** By what records are judged, whether they are stored or only asked about. */
 function judgingOf(generation: Generation, reading: Reading): Omit<PrepareOptions, 'sourceOf' | 'policy'> {
   return { book: openRuleBook(generation.rules, shardOf), reading, losses: [] };
+}
+
+/** One that ends somewhere reads the partitions that it was given, and none that came later. */
+function positionsOf({ toTime }: Generation, o: { readonly pool: Pool; readonly pipeline: string }): PositionStore {
+  return toTime === null ? positionStore(o.pool, o.pipeline) : givenPositions(o.pool, o.pipeline);
 }
 
 function paceOf(by: { readonly pace: Pace | null } | null): { readonly pace?: Pace } {

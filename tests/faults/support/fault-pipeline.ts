@@ -82,12 +82,12 @@ export class FaultPipeline {
   }
 
   /** Starts another process of a stage. */
-  join(stage: Stage, o: Omit<SuperviseOptions, 'env'> = {}): SupervisedProcess {
+  join(stage: Stage, { env: own, ...o }: Partial<SuperviseOptions> = {}): SupervisedProcess {
     const { tampering, env } = this.#o;
     const member = superviseService(stage, {
       ...tampering?.[stage],
       ...o,
-      env: { ...this.pipeline.env, ...shortSessions, ...env, DATABASE_URL: this.proxy.url },
+      env: { ...this.pipeline.env, ...shortSessions, ...env, ...own, DATABASE_URL: this.proxy.url },
     });
     this.#members.push(member);
     return member;
