@@ -37,7 +37,7 @@ export interface VerifyOptions {
 
 export interface VerifyReport extends OracleReport {
   generation: number;
-  /** Null: everything was compared. */
+  /** As asked; null: everything was compared. */
   days: DayRange | null;
   waitedMs: number;
 }
@@ -45,6 +45,7 @@ export interface VerifyReport extends OracleReport {
 const pollMs = 100;
 // Bronze rows and gold changes that are done in less than a second: not worth letting silver go on for.
 const closeEnough = 20_000;
+const bronzeTables = ['digital_journeys_raw', 'call_logs_raw', 'member_profiles_raw'];
 const defaultSchemas = { bronze: 'bronze', silver: 'silver', gold: 'gold' };
 
 /**
@@ -140,6 +141,8 @@ async function comeClose({ reader, generation, options }: Run): Promise<void> {
  * held; they are let go as soon as the snapshot stands.
  */
 async function openSnapshot({ pool, reader, generation, options, cancelling }: Run): Promise<void> {
+  const { bronze } = options.schemas ?? defaultSchemas;
+  const archive = bronzeTables.map((table) => `"${bronze}"."${table}"`);
   await pool.withConnection(async (holder) => {
     await cancelling.watch(holder);
     await holder.query('begin');
@@ -148,6 +151,8 @@ async function openSnapshot({ pool, reader, generation, options, cancelling }: R
       const deadline = performance.now() + (options.holdMs ?? 20_000);
       for (;;) {
         await reader.query('begin isolation level repeatable read');
+        // Before the snapshot is taken: no partition of bronze that it counts on is dropped while it is read.
+        await reader.query(`lock table ${archive.join(', ')} in access share mode`);
         const behind = await whatIsBehind(reader, generation);
         if (behind.sentences.length === 0) return;
         await reader.query('rollback');

@@ -104,7 +104,7 @@ async function rebuild(options: RebuildOptions): Promise<void> {
 async function begin(pool: Pool, options: RebuildOptions, screen: Screen): Promise<number> {
   const rules = parseRuleOrders(options.set);
   const { bronzeSchema, silverSchema, goldSchema } = loadSettings(schemaSettings, readEnvironment());
-  const { generation, source, why } = await beginRebuild({
+  const { generation, source, why, closedBefore, takenFrom } = await beginRebuild({
     pool,
     environment: { DATABASE_URL: databaseUrl() },
     schemas: { bronze: bronzeSchema, silver: silverSchema, gold: goldSchema },
@@ -120,6 +120,13 @@ async function begin(pool: Pool, options: RebuildOptions, screen: Screen): Promi
     },
   });
   screen.say(`Generation ${generation} is built from ${source === 'topics' ? 'Kafka' : 'bronze'} (${why})`);
+  if (closedBefore !== null) {
+    const before =
+      takenFrom === null ? 'it has none of the days before' : `the days before are those of generation ${takenFrom}`;
+    screen.say(
+      `Retention has removed what lies before: it counts the local days from ${closedBefore} on, and ${before}`,
+    );
+  }
   return generation;
 }
 

@@ -16,16 +16,20 @@ export interface RebuildProgress {
 
 export async function readRebuildProgress(db: Queryable, generation: number): Promise<RebuildProgress> {
   const { rows } = await db.query<RebuildProgress>(
-    `select g.id as generation, g.state, g.paused, g.caught_up_at is not null as "caughtUp",
-            (select coalesce(sum(b.next_offset - b.first_offset - b.holes), 0)::bigint
-               from ops.position b where b.pipeline = 'bronze') as total,
-            (select coalesce(sum(p.next_offset - p.first_offset - p.holes), 0)::bigint
-               from ops.position p where p.pipeline = 'silver_' || g.id) as read,
+    // Offsets, because what retention has removed from bronze is a hole for this generation and a record for bronze.
+    `select g.id as generation, g.state, g.paused, g.caught_up_at is not null as "caughtUp", b.total,
+            greatest(b.total - b.unread, 0) as read,
             (select coalesce(sum(s.change_seq + 1 - coalesce(r.next_seq, 1)), 0)::bigint
                from ops.shard s
                left join ops.reader r on r.reader = 'gold' and r.generation = s.generation and r.shard = s.shard
               where s.generation = g.id) as "goldBehind"
        from ops.generation g
+      cross join lateral (
+        select coalesce(sum(b.next_offset - b.first_offset - b.holes), 0)::bigint as total,
+               coalesce(sum(b.next_offset - least(coalesce(p.next_offset, b.first_offset), b.next_offset)), 0)::bigint as unread
+          from ops.position b
+          left join ops.position p on p.pipeline = 'silver_' || g.id and p.topic = b.topic and p.partition = b.partition
+         where b.pipeline = 'bronze') b
       where g.id = $1`,
     [generation],
   );

@@ -50,7 +50,13 @@ async function prepared(
   };
   return await prepareBatch(
     [chunk],
-    { book, policy: { version: 1, refusedBefore: horizon }, sourceOf: () => source, reading, losses: [] },
+    {
+      book,
+      policy: { version: 1, refusedBefore: horizon, untoldBefore: null },
+      sourceOf: () => source,
+      reading,
+      losses: [],
+    },
     new BatchEncoder(),
   );
 }
@@ -365,9 +371,12 @@ describe('every reason and warning that the code can give', () => {
 
 describe('the judge of records that nobody has sent yet', () => {
   const judge = (horizon: number | null | undefined, question: unknown) =>
-    new RecordJudge({ book, policy: { version: 1, refusedBefore: horizon ?? null }, reading, losses: [] }).judge(
-      JSON.stringify(question),
-    );
+    new RecordJudge({
+      book,
+      policy: { version: 1, refusedBefore: horizon ?? null, untoldBefore: null },
+      reading,
+      losses: [],
+    }).judge(JSON.stringify(question));
   const asked = (source: Source, value: Buffer | null) => ({
     source,
     timestampMs: NOW,
