@@ -102,6 +102,7 @@ async function verifyOn(run: Run): Promise<VerifyReport> {
     pipelines: { bronze: 'bronze', silver: `silver_${generation}` },
   };
   const started = performance.now();
+  await mustReachHorizon(run);
   await comeClose(run);
   await openSnapshot(run);
   const waitedMs = performance.now() - started;
@@ -122,6 +123,20 @@ async function verifyOn(run: Run): Promise<VerifyReport> {
   } finally {
     if (reader.lost === null) await reader.query('rollback');
   }
+}
+
+/** Of days that retention has removed there is nothing to be said. */
+async function mustReachHorizon({ reader, generation, options }: Run): Promise<void> {
+  const to = options.days?.to ?? null;
+  if (to === null) return;
+  const { rows } = await reader.query<{ day: string }>(
+    `select ((h.refused_before at time zone (g.rules ->> 'timeZone'))::date)::text as day
+       from ops.horizon h join ops.generation g on g.id = h.generation where h.generation = $1`,
+    [generation],
+  );
+  const [horizon] = rows;
+  if (horizon === undefined || to >= horizon.day) return;
+  throw new CommandError(`${to} lies before the horizon of retention (${horizon.day}): it can be verified no more.`);
 }
 
 /** Waits without a lock: what is held still should be held for a moment only. */

@@ -30,6 +30,7 @@ export function statusLines(s: Status): string[] {
     ...quarantineLines(s),
     ...validationLines(s),
     `${title('verified')}${verificationText(s)}`,
+    ...retentionLines(s),
     '',
     ...businessLines(s.summary),
     ...s.warnings.map((warning) => `${styleText('yellow', '!')} ${warning}`),
@@ -130,6 +131,19 @@ function verificationText(s: Status): string {
 function verifiedText(s: Status, one: Verification): string {
   const scope = `${daysOf({ from: one.fromDay, to: one.toDay })}, ${age(s, one.endedAt)}`;
   return one.ok ? `${scope}: ${good('equal')}` : bad(`DIFFERENT: ${scope}, ${one.differing.length} checks`);
+}
+
+function retentionLines(s: Status): string[] {
+  const { horizon, lastRun } = s.retention;
+  if (lastRun === null) return [];
+  const run =
+    lastRun.endedAt === null
+      ? styleText(
+          'yellow',
+          `a run began ${age(s, lastRun.begunAt)} and has not ended (npx leakage retain goes on with it)`,
+        )
+      : `last run ${age(s, lastRun.endedAt)}`;
+  return [`${title('horizon')}${horizon ?? 'none'}; ${run}`];
 }
 
 const instant = (iso: string | null) => (iso === null ? 'none yet' : iso.slice(0, 19).replace('T', ' '));

@@ -1,4 +1,5 @@
 import type { KafkaRecord, PartitionChunk } from '@leakage/kafka';
+import type { LostRange } from '@leakage/postgres';
 import type { Reading } from '@leakage/registry';
 import { Metrics } from '@leakage/runtime';
 import { type Contract, contracts, type LearningReader, type Source, shardOf } from '@leakage/schemas';
@@ -26,6 +27,7 @@ async function prepared(
   source: Source,
   values: readonly (Buffer | null)[],
   horizon: number | null = null,
+  o: { readonly untoldBefore?: number; readonly again?: boolean; readonly losses?: readonly LostRange[] } = {},
 ): Promise<PreparedBatch> {
   const records = values.map(
     (value, offset): KafkaRecord => ({
@@ -52,10 +54,11 @@ async function prepared(
     [chunk],
     {
       book,
-      policy: { version: 1, refusedBefore: horizon, untoldBefore: null },
+      policy: { version: 1, refusedBefore: horizon, untoldBefore: o.untoldBefore ?? null },
       sourceOf: () => source,
       reading,
-      losses: [],
+      losses: o.losses ?? [],
+      again: o.again ?? false,
     },
     new BatchEncoder(),
   );
@@ -263,6 +266,34 @@ describe('a record that is quarantined', () => {
     const value = journeyBytes({ journey_type: 'dental', action: 'swipe', member_id: null, timestamp: NOW + DAY });
     const { quality } = await prepared('journeys', [value]);
     expect(counted(quality.journeys)).toMatchObject({ D1: [1, 1], D2: [1, 1], D3: [1, 1], D4: [0, 0], S4: [1, 0] });
+  });
+});
+
+describe('a record that is refused for nothing but its age', () => {
+  const old = valid.calls;
+  const both = callBytes({ member_id: null });
+  const told = async (o: Parameters<typeof prepared>[3]) => {
+    const { quarantined, lanes } = await prepared('calls', [old, both], NOW + 1, o);
+    return {
+      counted: lanes.reduce((sum, { counts }) => sum + counts.quarantined, 0),
+      told: quarantined.map(({ offset, reasons }) => `${offset} ${reasons.join(' ')}`),
+    };
+  };
+  const first = '0 beyond_retention';
+  const second = '1 unidentified beyond_retention';
+
+  it.each([
+    ['that comes late is told of', {}, [first, second]],
+    ['that live has read before is counted, and not told of', { again: true }, [second]],
+    ['that was there before the generation is counted, and not told of', { untoldBefore: NOW + 1 }, [second]],
+    ['that came with the generation is told of', { untoldBefore: NOW }, [first, second]],
+    [
+      'that had been lost is told of, whoever finds it',
+      { again: true, losses: [{ topic: 'calls', partition: 0, fromOffset: 0, nextOffset: 1 }] },
+      [first, second],
+    ],
+  ])('%s', async (_, o, expected) => {
+    expect(await told(o)).toEqual({ counted: 2, told: expected });
   });
 });
 
