@@ -89,8 +89,8 @@ async function scopeOf(query: OracleQuery, rules: OracleRules, options: OracleOp
   const { generation, days } = options;
   const horizon = await readHorizon(query, { generation, rules });
   if (horizon === null) return days === undefined ? null : await readScope(query, rules, { days, horizon });
-  const asked = days?.from ?? horizon.day;
-  const from = asked > horizon.day ? asked : horizon.day;
+  const asked = days?.from ?? null;
+  const from = asked === null || asked < horizon.day ? horizon.day : asked;
   return await readScope(query, rules, { days: { from, to: days?.to ?? null }, horizon });
 }
 
