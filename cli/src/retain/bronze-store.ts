@@ -1,5 +1,6 @@
 import { inTransaction, isTransient, type Pool, type Queryable } from '@leakage/postgres';
 import { retry } from '@leakage/runtime';
+import { BRONZE_IN_USE_LOCK } from '../verify.ts';
 
 /** Profiles are needed by every generation that will ever be built: their partitions stay. */
 const tables = { digital_journeys_raw: '"timestamp"', call_logs_raw: 'call_timestamp' } as const;
@@ -88,6 +89,9 @@ export interface DroppedPartition {
   readonly records: number;
 }
 
+/** A verification reads bronze as it was when that began. The drop is rolled back. */
+class InUseError extends Error {}
+
 /** Drops a partition and writes down what it held, both or neither. Null: somebody reads bronze, and it stays for now. */
 export async function dropPartition(
   pool: Pool,
@@ -100,6 +104,10 @@ export async function dropPartition(
       async (tx) => {
         const { rows } = await tx.query<{ records: number }>(noteStatement(schema, partition), [partition, islandGap]);
         await tx.query(`select set_config('lock_timeout', $1, true)`, [String(LOCK_MS)]);
+        const { rows: locks } = await tx.query<{ free: boolean }>('select pg_try_advisory_xact_lock($1) as free', [
+          BRONZE_IN_USE_LOCK,
+        ]);
+        if (locks[0]?.free !== true) throw new InUseError();
         await tx.query(`alter table "${schema}"."${table}" detach partition "${schema}"."${partition}"`);
         await tx.query(`drop table "${schema}"."${partition}"`);
         return { records: rows[0]?.records ?? 0 };
@@ -109,7 +117,7 @@ export async function dropPartition(
   try {
     return await retry(once, { ...lockRetry, retryable: isTransient });
   } catch (error) {
-    if (isTransient(error)) return null;
+    if (isTransient(error) || error instanceof InUseError) return null;
     throw error;
   }
 }

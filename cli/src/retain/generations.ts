@@ -51,6 +51,7 @@ export async function planGenerations(
     throw new CommandError('This database holds no generation of silver yet: there is nothing to remove.');
   }
   for (const row of rows) mustBeReady(row);
+  for (const { id } of rows) await mustHaveGold(db, id, `${o.schemas.gold}_${id}.closed_day`);
   const plans: GenerationPlan[] = [];
   for (const row of rows) plans.push(await planGeneration(db, row, o));
   return plans;
@@ -67,6 +68,15 @@ function mustBeReady({ id, state, caughtUp, today, localToday }: Row): void {
       3,
     );
   }
+}
+
+async function mustHaveGold(db: Queryable, id: number, table: string): Promise<void> {
+  const { rows } = await db.query<{ there: boolean }>('select to_regclass($1) is not null as there', [table]);
+  if (rows[0]?.there === true) return;
+  throw new CommandError(
+    `Generation ${id} has no gold of this release that could keep its figures: start its gold-aggregator, or drop the generation.`,
+    3,
+  );
 }
 
 async function planGeneration(
