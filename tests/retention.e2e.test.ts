@@ -366,6 +366,9 @@ test('generations that are built afterwards, from the topics and from bronze, ar
     });
     expect(begun).toMatchObject({ source, closedBefore: horizonDay, takenFrom: 1 });
     built.push(begun.generation);
+    // It still needs what a run would remove.
+    const refused = await retain('--as-of', asOf, '--yes');
+    expect([refused.code, refused.problems]).toEqual([3, expect.stringContaining('is being built and still needs')]);
     const env = { env: { GENERATION: String(begun.generation) } };
     await Promise.all([pipeline.start('silver-joiner', env), pipeline.start('gold-aggregator', env)]);
   }
