@@ -226,6 +226,12 @@ test('while records arrive: single events go, figures stay, and everything is ve
      where c.call_timestamp < $1 and c.emitted_at < $1 and f.digital_session_id is distinct from 'long session of ' || f.member_id`;
   expect(await one(oldCalls, new Date(keptFrom).toISOString())).toBeGreaterThan(500);
   const members = await partitions('member_profiles_raw');
+  await pipeline.pool.query(
+    `update silver_1.quarantine_record set received_at = '2026-04-01' where kafka_offset % 2 = 0`,
+  );
+  const quarantined = () =>
+    lines('select count(*), kafka_offset % 2 as odd from silver_1.quarantine_record group by 2');
+  const [, odd] = await quarantined();
   let over = false;
   const arriving = (async () => {
     for (let nr = 0; !over; nr++) {
@@ -250,7 +256,10 @@ test('while records arrive: single events go, figures stay, and everything is ve
   await pipeline.drained();
 
   expect(generations).toMatchObject([{ generation: 1, horizon: horizonDay, moved: true }]);
-  expect(generations[0]?.removed).toMatchObject({ call: expect.any(Number) as number, gold_cells: 0 });
+  for (const table of ['journey_event', 'call', 'journey_outcome', 'conflict_record', 'quarantine_record'])
+    expect(generations[0]?.removed[table], table).toBeGreaterThan(0);
+  expect(generations[0]?.removed.gold_cells).toBe(0);
+  expect(await quarantined()).toEqual([odd]);
   expect(await one(oldCalls, new Date(keptFrom).toISOString())).toBe(0);
   expect(
     await one(
