@@ -274,10 +274,21 @@ async function closeDays(
   { takenFrom, closes }: { readonly takenFrom: number | null; readonly closes: string },
 ): Promise<void> {
   if (takenFrom !== null) {
-    const from = `${o.gold.slice(0, -String(o.generation).length)}${takenFrom}`;
+    const of = (schema: string) => `${schema.slice(0, -String(o.generation).length)}${takenFrom}`;
+    const [gold, silver] = [of(o.gold), of(o.silver)];
     for (const table of DAILY) {
-      await tx.query(`insert into ${o.gold}.${table} select * from ${from}.${table} where local_date < $1`, [closes]);
+      await tx.query(`insert into ${o.gold}.${table} select * from ${gold}.${table} where local_date < $1`, [closes]);
     }
+    // What its views still count over single calls.
+    await tx.query(
+      `insert into ${o.gold}.closed_day (local_date, leakage_type, leaked_members)
+       select local_date, leakage_type, count(distinct member_id)
+         from ${silver}.call_fact
+        where attribution = 'leakage' and local_date < $1
+          and local_date > coalesce((select max(d.local_date) from ${gold}.closed_day d), '-infinity')
+        group by local_date, leakage_type`,
+      [closes],
+    );
   }
   await tx.query(`update ${o.gold}.this_generation set closed_before = $1`, [closes]);
 }
