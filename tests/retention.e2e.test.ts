@@ -295,6 +295,22 @@ test('a second run has nothing to do', async () => {
   expect([await everything(), await archive()]).toEqual(before);
 });
 
+test('status says where the horizon is, and its quick checks hold', async () => {
+  const status = JSON.parse((await leakage(['status', '--json'], pipeline.env)).out) as {
+    validation: { name: string; ok: boolean }[];
+    retention: object;
+  };
+  expect(status.retention).toMatchObject({
+    horizon: horizonDay,
+    wholeFrom: new Date(keptFrom).toISOString().slice(0, 10),
+    lastRun: { endedAt: expect.any(String) as string },
+  });
+  expect(status.validation).toHaveLength(6);
+  expect(status.validation.filter(({ ok }) => !ok)).toEqual([]);
+  const { out } = await leakage(['status'], pipeline.env);
+  expect(out).toMatch(new RegExp(`horizon +${horizonDay}; last run`));
+});
+
 test('late records and corrections of what is before the horizon are quarantined as such and change nothing', async () => {
   const told = `select count(*) as value from silver_1.quarantine_record where reasons = '{beyond_retention}'`;
   const [before, calls] = [await figures(), await one('select count(*) as value from silver_1.call')];
