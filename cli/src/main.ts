@@ -14,6 +14,7 @@ import * as promote from './commands/promote.ts';
 import * as quarantine from './commands/quarantine.ts';
 import * as rebuild from './commands/rebuild.ts';
 import * as replay from './commands/replay.ts';
+import * as retain from './commands/retain.ts';
 import * as rollback from './commands/rollback.ts';
 import * as runGenerations from './commands/run-generations.ts';
 import * as score from './commands/score.ts';
@@ -35,6 +36,7 @@ const commands = [
   rollback,
   drop,
   replay,
+  retain,
   quarantine,
   compareNaive,
   importFiles,

@@ -23,6 +23,7 @@ import {
   recordsOf,
   totalOutcomes,
 } from './status/positions.ts';
+import { readRetention } from './status/retention.ts';
 import type { Counts, Status, Timings, TopicStatus } from './status/types.ts';
 import { quickChecks } from './status/validation.ts';
 import { warningsOf } from './status/warnings.ts';
@@ -85,6 +86,7 @@ async function describe(db: Connection, o: Situation): Promise<Status> {
   // Each service makes its own schema: what has never run has none.
   const hasSilver = await exists(db, `${o.schemas.silver}.call_fact`);
   const hasGold = await exists(db, `${o.schemas.gold}.daily_leakage_summary`);
+  const retention = await readRetention(db, o.id);
   const timings = await readTimings(db, { ...o, hasGold }, marks);
   const found: Omit<Status, 'warnings'> = {
     at: new Date(marks.at).toISOString(),
@@ -104,8 +106,14 @@ async function describe(db: Connection, o: Situation): Promise<Status> {
     conservation: { partitions: marks.positions.length, broken: brokenPartitions(marks.positions) },
     quarantine: hasSilver ? await topReasons(db, o.schemas.silver) : [],
     resolved: hasSilver ? await resolvedRecords(db, o.schemas.silver) : 0,
-    validation: hasSilver ? await quickChecks(db, o.schemas, hasGold && marks.goldBehind === 0) : [],
+    validation: hasSilver
+      ? await quickChecks(db, o.schemas, {
+          goldIsComplete: hasGold && marks.goldBehind === 0,
+          since: retention.wholeFrom,
+        })
+      : [],
     verification: await readVerifications(db, o.id),
+    retention,
     summary: hasGold ? await businessRows(db, o.schemas.gold) : [],
   };
   return { ...found, warnings: [...(o.trouble === null ? [] : [o.trouble]), ...warningsOf(found)] };

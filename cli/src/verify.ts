@@ -37,11 +37,13 @@ export interface VerifyOptions {
 
 export interface VerifyReport extends OracleReport {
   generation: number;
-  /** Null: everything was compared. */
+  /** As asked; null: everything was compared. */
   days: DayRange | null;
   waitedMs: number;
 }
 
+/** Shared by who reads bronze in one snapshot; retention drops no partition while somebody has it. */
+export const BRONZE_IN_USE_LOCK = 4_718_268;
 const pollMs = 100;
 // Bronze rows and gold changes that are done in less than a second: not worth letting silver go on for.
 const closeEnough = 20_000;
@@ -101,7 +103,10 @@ async function verifyOn(run: Run): Promise<VerifyReport> {
     pipelines: { bronze: 'bronze', silver: `silver_${generation}` },
   };
   const started = performance.now();
+  await mustReachHorizon(run);
   await comeClose(run);
+  // Before the snapshot is taken, and until this connection ends: a partition dropped meanwhile would be missing in it.
+  await reader.query('select pg_advisory_lock_shared($1)', [BRONZE_IN_USE_LOCK]);
   await openSnapshot(run);
   const waitedMs = performance.now() - started;
   try {
@@ -121,6 +126,20 @@ async function verifyOn(run: Run): Promise<VerifyReport> {
   } finally {
     if (reader.lost === null) await reader.query('rollback');
   }
+}
+
+/** Of days that retention has removed there is nothing to be said. */
+async function mustReachHorizon({ reader, generation, options }: Run): Promise<void> {
+  const to = options.days?.to ?? null;
+  if (to === null) return;
+  const { rows } = await reader.query<{ day: string }>(
+    `select ((h.refused_before at time zone (g.rules ->> 'timeZone'))::date)::text as day
+       from ops.horizon h join ops.generation g on g.id = h.generation where h.generation = $1`,
+    [generation],
+  );
+  const [horizon] = rows;
+  if (horizon === undefined || to >= horizon.day) return;
+  throw new CommandError(`${to} lies before the horizon of retention (${horizon.day}): it can be verified no more.`);
 }
 
 /** Waits without a lock: what is held still should be held for a moment only. */

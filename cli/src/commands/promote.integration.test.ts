@@ -38,6 +38,27 @@ describe('promote refuses, and says what to do', () => {
       },
     ],
     [
+      'what was made after a retention run without the days that it has left',
+      /none of the days before the horizon.*leakage rebuild in the same time zone.*--force/,
+      async () => {
+        await it.verified(2);
+        await it.owner.query(
+          `insert into ops.horizon (generation, refused_before, kept_from) values (1, now(), now())`,
+        );
+      },
+    ],
+    [
+      'what was made in another time zone after one',
+      /none of the days before the horizon/,
+      async () => {
+        await it.verified(2);
+        await it.owner.query(
+          `insert into ops.horizon (generation, refused_before, kept_from, begins_at, closed_before)
+           values (1, now(), now(), null, null), (2, now(), now(), now(), current_date)`,
+        );
+      },
+    ],
+    [
       'who is behind for as long as is waited',
       /behind the active one \(75 records and 4 changes\).*--force/,
       async () => {

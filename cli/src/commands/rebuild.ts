@@ -126,7 +126,7 @@ async function begin(pool: Pool, options: RebuildOptions, screen: Screen): Promi
   const { bronzeSchema, silverSchema, goldSchema } = loadSettings(schemaSettings, environment);
   const { timeZone } = loadSettings(timeZoneSettings, environment);
   const part = readPart(options, { localTime: new LocalTime(timeZone), now: Date.now() });
-  const { generation, source, why } = await beginRebuild({
+  const { generation, source, why, closedBefore, takenFrom } = await beginRebuild({
     pool,
     environment: { DATABASE_URL: databaseUrl() },
     schemas: { bronze: bronzeSchema, silver: silverSchema, gold: goldSchema },
@@ -147,6 +147,13 @@ async function begin(pool: Pool, options: RebuildOptions, screen: Screen): Promi
     screen.say(
       `It is made of ${partWords(part)}, and of all profiles until then: a what-if, to be compared and never promoted`,
     );
+  if (closedBefore !== null) {
+    const before =
+      takenFrom === null ? 'it has none of the days before' : `the days before are those of generation ${takenFrom}`;
+    screen.say(
+      `Retention has removed what lies before: it counts the local days from ${closedBefore} on, and ${before}`,
+    );
+  }
   return generation;
 }
 

@@ -25,7 +25,11 @@ export interface ChangeContext {
 const connections = 3;
 
 /** Runs a change of generations as the owner; what is refused ends the command with code 3, what did not get through with 1. */
-export async function runChange<T>(command: string, work: (context: ChangeContext) => Promise<T>): Promise<T> {
+export async function runChange<T>(
+  command: string,
+  work: (context: ChangeContext) => Promise<T>,
+  guards: { readonly statementTimeoutMs?: number } = {},
+): Promise<T> {
   const { bronzeSchema, silverSchema, goldSchema } = loadSettings(schemaSettings, readEnvironment());
   // Says in one sentence that Postgres does not answer.
   await withDatabase(command, async () => undefined);
@@ -33,6 +37,7 @@ export async function runChange<T>(command: string, work: (context: ChangeContex
     url: databaseUrl(),
     applicationName: `leakage-${command}`,
     max: connections,
+    ...guards,
     log: quietLogger(command),
   });
   const screen = openScreen(process.stderr);

@@ -96,6 +96,8 @@ export function wantedRights(catalog: Catalog): Right[] {
     // What is refused although it is valid.
     may(role, 'SELECT', 'table', ['ops.policy', 'ops.horizon']);
     may(role, 'EXECUTE', 'function', functionsOf('ops', ['mend_loss', 'trim_loss']));
+    // What retention has removed from bronze: not to be filled in again, and not missing.
+    may(role, 'SELECT', 'table', ['ops.bronze_dropped']);
   }
   for (const role of ['bronze', 'silver'] as const) may(role, 'SELECT INSERT UPDATE', 'table', ['ops.writer_schema']);
   for (const role of ['silver', 'gold'] as const) {
@@ -120,10 +122,12 @@ export function wantedRights(catalog: Catalog): Right[] {
   may('gold', 'INSERT DELETE', 'table', ['ops.reader']);
   may('gold', 'UPDATE', 'table', ['ops.reader'], ['next_seq']);
   may('gold', 'SELECT INSERT UPDATE', 'table', ['ops.parameter']);
+  // Which days silver does not have whole.
+  may('gold', 'SELECT', 'table', ['ops.horizon']);
 
   may('api', 'USAGE', 'schema', ['app', catalog.gold]);
   may('api', 'SELECT', 'table', ['app.migrations', 'ops.position', 'ops.promotion']);
-  may('api', 'SELECT', 'table', ['ops.verification', 'ops.left_out_verification']);
+  may('api', 'SELECT', 'table', ['ops.verification', 'ops.left_out_verification', 'ops.horizon', 'ops.retention_run']);
   may('api', 'INSERT', 'table', ['app.audit'], audited);
   may('reader', 'USAGE', 'schema', [catalog.gold]);
   may(
@@ -159,7 +163,14 @@ export function wantedRights(catalog: Catalog): Right[] {
       may('gold', 'USAGE', 'schema', [gold]);
       may('gold', 'SELECT', 'table', [`${gold}.migrations`]);
       may('gold', 'SELECT INSERT UPDATE DELETE', 'table', inSchema(gold, cubes));
-      may('gold', 'UPDATE', 'table', [`${gold}.this_generation`], ['folded_at', 'wm_digital', 'wm_calls']);
+      may(
+        'gold',
+        'UPDATE',
+        'table',
+        [`${gold}.this_generation`],
+        ['folded_at', 'wm_digital', 'wm_calls', 'closed_before'],
+      );
+      may('gold', 'SELECT INSERT', 'table', [`${gold}.closed_day`]);
       may('api', 'USAGE', 'schema', [gold]);
       may('api', 'SELECT', 'table', viewsOf(gold));
       for (const role of ['api', 'reader'] as const) {

@@ -38,10 +38,14 @@ export interface BeginOptions {
 
 export interface Begun extends ChosenSource {
   readonly generation: number;
+  /** After a retention run: the first local day that it counts by itself; null: all of them. */
+  readonly closedBefore: string | null;
+  /** Whose gold has the days before; null: it lacks them, and may be promoted by force only. */
+  readonly takenFrom: number | null;
 }
 
-/** One command makes a generation at a time: both would take the same number. */
-const BEGIN_LOCK = 4_718_266;
+/** One command makes a generation at a time, and none while retention removes what it would be made of. */
+export const BEGIN_LOCK = 4_718_266;
 
 /**
  * Makes a new generation with the rules of the active one, but for what was ordered, ready to be built by processes that look
@@ -59,8 +63,10 @@ export async function beginRebuild(o: BeginOptions): Promise<Begun> {
     try {
       const generation = await nextNumber(pool);
       await prepare(o, { generation, base });
-      await inTransaction(pool, (tx) => release(tx, { ...o, generation, chosen, positions }));
-      return { generation, ...chosen };
+      const horizon = await inTransaction(pool, (tx) =>
+        release(tx, { ...o, generation, base: base.id, chosen, positions }),
+      );
+      return { generation, ...chosen, ...horizon };
     } finally {
       if (lock.lost === null) await lock.query('select pg_advisory_unlock($1)', [BEGIN_LOCK]);
     }
@@ -69,8 +75,10 @@ export async function beginRebuild(o: BeginOptions): Promise<Begun> {
 
 async function bronzePositions(db: Queryable): Promise<BronzePosition[]> {
   const { rows } = await db.query<BronzePosition>(
-    `select topic, partition, first_offset as "firstOffset", next_offset as "nextOffset"
-       from ops.position where pipeline = 'bronze' order by topic, partition`,
+    `select p.topic, p.partition, p.first_offset as "firstOffset", p.next_offset as "nextOffset",
+            (select coalesce(sum(d.records), 0)::bigint from ops.bronze_dropped d
+              where d.topic = p.topic and d.partition = p.partition) as dropped
+       from ops.position p where p.pipeline = 'bronze' order by p.topic, p.partition`,
   );
   if (rows.length > 0) return rows;
   throw new CommandError(
@@ -88,10 +96,11 @@ async function positionsOf(o: BeginOptions, bronze: readonly BronzePosition[]): 
 
 /** What of bronze lies within these positions. */
 function toBeRead(positions: readonly PartPosition[], bronze: readonly BronzePosition[]): BronzePosition[] {
-  const ends = new Map(bronze.map(({ topic, partition, nextOffset }) => [`${topic}/${partition}`, nextOffset]));
+  const read = new Map(bronze.map((one) => [`${one.topic}/${one.partition}`, one]));
   return positions.map(({ topic, partition, firstOffset, untilOffset }) => {
-    const end = ends.get(`${topic}/${partition}`) ?? firstOffset;
-    return { topic, partition, firstOffset, nextOffset: Math.max(firstOffset, Math.min(end, untilOffset ?? end)) };
+    const { nextOffset: end = firstOffset, dropped = 0 } = read.get(`${topic}/${partition}`) ?? {};
+    const nextOffset = Math.max(firstOffset, Math.min(end, untilOffset ?? end));
+    return { topic, partition, firstOffset, nextOffset, dropped };
   });
 }
 
@@ -124,11 +133,12 @@ async function release(
   tx: Queryable,
   o: BeginOptions & {
     readonly generation: number;
+    readonly base: number;
     readonly chosen: ChosenSource;
     readonly positions: readonly PartPosition[];
   },
-): Promise<void> {
-  const { generation, order, chosen, positions } = o;
+): Promise<Pick<Begun, 'closedBefore' | 'takenFrom'>> {
+  const { generation, base, order, chosen, positions } = o;
   await tx.query(
     `insert into ops.position (pipeline, topic, partition, first_offset, next_offset, until_offset, cluster_id)
      select $1, b.topic, b.partition, m.first_offset, m.first_offset, m.until_offset, b.cluster_id
@@ -159,7 +169,34 @@ async function release(
     ],
   );
   if (rowCount === 0) throw new CommandError(`Generation ${generation} was dropped while it was being made.`);
+  const horizon = await beginAtHorizon(tx, { generation, base });
   await converge(tx, o.schemas, await existingRoles(tx, o.rolePrefix));
+  return horizon;
+}
+
+/**
+ * After a retention run the new generation begins with the first event that the base still has whole: facts from the base's horizon
+ * on have everything that they look back to. The local days before that horizon it leaves to the gold that counted them while their
+ * facts were there, unless its own days are others.
+ */
+async function beginAtHorizon(
+  tx: Queryable,
+  { generation, base }: { readonly generation: number; readonly base: number },
+): Promise<Pick<Begun, 'closedBefore' | 'takenFrom'>> {
+  const { rows } = await tx.query<{ closedBefore: string; takenFrom: number | null }>(
+    `insert into ops.horizon (generation, refused_before, kept_from, begins_at, closed_before, taken_from)
+     select n.id, h.kept_from, h.kept_from, h.kept_from,
+            greatest(h.closed_before,
+                     ((h.refused_before - interval '1 microsecond') at time zone (n.rules ->> 'timeZone'))::date + 1),
+            case when n.rules ->> 'timeZone' = b.rules ->> 'timeZone' then b.id end
+       from ops.horizon h
+       join ops.generation b on b.id = h.generation
+       join ops.generation n on n.id = $1
+      where h.generation = $2
+     returning closed_before::text as "closedBefore", taken_from as "takenFrom"`,
+    [generation, base],
+  );
+  return rows[0] ?? { closedBefore: null, takenFrom: null };
 }
 
 function instant(ms: number | null | undefined): string | null {

@@ -52,9 +52,9 @@ test.each([
 describe('where a part lies', () => {
   const at = (topic: string, partition: number, offset: number) => ({ topic, partition, offset });
   const bronze = [
-    { topic: 'calls', partition: 0, firstOffset: 10, nextOffset: 100 },
-    { topic: 'calls', partition: 1, firstOffset: 0, nextOffset: 50 },
-    { topic: 'members', partition: 0, firstOffset: 3, nextOffset: 40 },
+    { topic: 'calls', partition: 0, firstOffset: 10, nextOffset: 100, dropped: 0 },
+    { topic: 'calls', partition: 1, firstOffset: 0, nextOffset: 50, dropped: 0 },
+    { topic: 'members', partition: 0, firstOffset: 3, nextOffset: 40, dropped: 0 },
   ];
   const ends = [
     { topic: 'calls', partition: 0, low: 30, high: 120 },

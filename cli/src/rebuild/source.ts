@@ -9,6 +9,8 @@ export interface BronzePosition {
   readonly partition: number;
   readonly firstOffset: number;
   readonly nextOffset: number;
+  /** Records of it that retention has removed from bronze. */
+  readonly dropped: number;
 }
 
 /** Where a generation is read from, and why, as a sentence. */
@@ -37,7 +39,11 @@ export function chooseSource(
     return sum + Math.max(0, Math.min(low, nextOffset) - firstOffset);
   }, 0);
   if (forgotten === 0) return { source: 'topics', why: 'Kafka still has everything' };
-  const what = `Kafka has forgotten ${forgotten.toLocaleString('en-US')} records that bronze has`;
+  const dropped = bronze.reduce((sum, one) => sum + one.dropped, 0);
+  const what =
+    forgotten > dropped
+      ? `Kafka has forgotten ${(forgotten - dropped).toLocaleString('en-US')} records that bronze has`
+      : 'Kafka has forgotten records that retention has removed from bronze too, so it does not begin where bronze began';
   if (wanted === 'topics') throw new CommandError(`${what}: use --source auto or --source bronze.`);
   return { source: 'bronze', why: what };
 }

@@ -31,6 +31,7 @@ export function statusLines(s: Status): string[] {
     ...validationLines(s),
     `${title('verified')}${verificationText(s)}`,
     ...leftOutLines(s),
+    ...retentionLines(s),
     '',
     ...businessLines(s.summary),
     ...s.warnings.map((warning) => `${styleText('yellow', '!')} ${warning}`),
@@ -152,6 +153,19 @@ function wrapped(text: string): string[] {
     else lines.push(word);
   }
   return lines;
+}
+
+function retentionLines(s: Status): string[] {
+  const { horizon, lastRun } = s.retention;
+  if (lastRun === null) return [];
+  const run =
+    lastRun.endedAt === null
+      ? styleText(
+          'yellow',
+          `a run began ${age(s, lastRun.begunAt)} and has not ended (npx leakage retain goes on with it)`,
+        )
+      : `last run ${age(s, lastRun.endedAt)}`;
+  return [`${title('horizon')}${horizon ?? 'none'}; ${run}`];
 }
 
 const instant = (iso: string | null) => (iso === null ? 'none yet' : iso.slice(0, 19).replace('T', ' '));

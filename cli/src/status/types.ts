@@ -22,9 +22,19 @@ export interface Status {
   validation: Validation[];
   /** What the independent recomputation has said last of this generation. */
   verification: Verifications;
+  retention: Retention;
   /** Per journey, over the days of daily_leakage_summary. */
   summary: BusinessRow[];
   warnings: string[];
+}
+
+export interface Retention {
+  /** Local day: what is before it is taken in no more; null: nothing was ever removed. */
+  horizon: string | null;
+  /** The first local day of which silver still has everything. */
+  wholeFrom: string | null;
+  /** `endedAt` null: it was stopped, or is at work. */
+  lastRun: { begunAt: string; endedAt: string | null } | null;
 }
 
 export type Counts = Record<string, number>;

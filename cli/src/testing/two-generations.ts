@@ -53,7 +53,7 @@ export async function twoGenerations(): Promise<TwoGenerations> {
     }
   };
   const asBefore = async () => {
-    await owner.query(`delete from ops.promotion; delete from ops.verification; delete from ops.reader where reader = 'changes';
+    await owner.query(`delete from ops.promotion; delete from ops.verification; delete from ops.horizon; delete from ops.reader where reader = 'changes';
       update ops.generation set state = 'building', purpose = 'candidate', paused = false, caught_up_at = null where id = 2;
       update ops.generation set state = 'active' where id = 1;
       insert into ops.reader (reader, generation, shard, next_seq)

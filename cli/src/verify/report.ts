@@ -10,9 +10,9 @@ export function verifyLines(report: VerifyReport): string[] {
   const wrong = report.checks.filter((check) => check.differences > 0);
   const verdict =
     wrong.length === 0
-      ? styleText('green', report.days === null ? 'everything is equal' : 'equal')
+      ? styleText('green', report.days === null && report.horizon === null ? 'everything is equal' : 'equal')
       : styleText('red', `${wrong.length} of ${report.checks.length} checks differ`);
-  const title = report.days === null ? '' : `, ${daysOf(report.days)}`;
+  const title = report.days === null && report.horizon === null ? '' : `, ${comparedDays(report)}`;
   return [
     `Generation ${report.generation}${title}, recomputed from ${whole.format(report.records)} records of bronze in ${seconds(report.recomputeMs)}: ${verdict}`,
     '',
@@ -32,9 +32,17 @@ export function daysOf({ from, to }: DayRange): string {
   return to === null ? 'everything' : `up to ${to}`;
 }
 
+/** What was compared: what lies before the horizon of retention is not, whatever was asked. */
+function comparedDays({ days, horizon }: Pick<VerifyReport, 'days' | 'horizon'>): string {
+  if (horizon === null) return days === null ? 'everything' : daysOf(days);
+  if (days === null) return `everything from the horizon (${horizon}) on`;
+  const moved = days.from === null || days.from < horizon;
+  return moved ? `${daysOf({ ...days, from: horizon })} (the horizon)` : daysOf(days);
+}
+
 /** What a run has found, on one line. */
 export function resultLine(report: VerifyReport): string {
-  const scope = report.days === null ? 'everything' : daysOf(report.days);
+  const scope = comparedDays(report);
   const wrong = report.checks.filter(({ differences }) => differences > 0);
   const found =
     wrong.length === 0

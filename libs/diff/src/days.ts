@@ -17,6 +17,8 @@ export interface Reach {
   /** Where it was made of a part only. */
   readonly fromTime: number | null;
   readonly toTime: number | null;
+  /** The first local day of which retention has left every single call, where it has removed any. */
+  readonly horizonDay?: string | null;
 }
 
 export interface AskedDays {
@@ -41,10 +43,12 @@ export function comparedDays(a: Reach, b: Reach, asked: AskedDays): ComparedDays
   if (wanted.from > wanted.to) {
     throw new DiffError('no_common_day', `Generations ${a.id} and ${b.id} have figures from ${first} to ${last} only.`);
   }
-  if (isWhole(a) && isWhole(b)) return { ...wanted, because: [] };
-
-  const lower = [...begins(a), ...begins(b)].filter((bound) => bound.day > wanted.from);
-  const upper = [ends(a, b), ends(b, a)].filter((bound) => bound.day < wanted.to);
+  const whole = isWhole(a) && isWhole(b);
+  const horizons = [...removed(a), ...removed(b)];
+  const lower = [...horizons, ...(whole ? [] : [...begins(a), ...begins(b)])].filter(
+    (bound) => bound.day > wanted.from,
+  );
+  const upper = whole ? [] : [ends(a, b), ends(b, a)].filter((bound) => bound.day < wanted.to);
   const from = greatest([wanted.from, ...lower.map(({ day }) => day)]) ?? wanted.from;
   const to = least([wanted.to, ...upper.map(({ day }) => day)]) ?? wanted.to;
   const because = [...lower, ...upper].map((bound) => bound.because);
@@ -61,6 +65,13 @@ export function comparedDays(a: Reach, b: Reach, asked: AskedDays): ComparedDays
 function isWhole(reach: Reach): boolean {
   const part = reach.fromTime !== null || reach.toTime !== null;
   return !part && reach.recordsBehind === 0 && !reach.beginsLater;
+}
+
+function removed({ id, horizonDay = null }: Reach): Bound[] {
+  if (horizonDay === null) return [];
+  return [
+    { day: horizonDay, because: `retention has removed single calls of generation ${id} from before ${horizonDay}` },
+  ];
 }
 
 /** First days that it has completely, for each reason why it may lack an earlier one. */

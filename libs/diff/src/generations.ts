@@ -24,6 +24,7 @@ interface StoredGeneration {
   to_time: number | null;
   wm_digital: number | null;
   wm_calls: number | null;
+  horizon_day: string | null;
 }
 
 /** Reads generation `id`, as compared with generation `other`. Throws DiffError when it has nothing to compare. */
@@ -74,6 +75,7 @@ export async function readGeneration(
       beginsLater: read.begins_later,
       fromTime: stored.from_time,
       toTime: stored.to_time,
+      horizonDay: stored.horizon_day,
     },
   };
 }
@@ -82,7 +84,10 @@ async function storedGeneration(query: DiffQuery, id: number): Promise<StoredGen
   const { rows } = await query(
     `select g.id, g.state, g.purpose, g.note, g.rules, ${epochMs('g.from_time')} as from_time, ${epochMs('g.to_time')} as to_time,
             (select ${epochMs('max(s.wm_digital)')} from ops.shard s where s.generation = g.id) as wm_digital,
-            (select ${epochMs('max(s.wm_calls)')} from ops.shard s where s.generation = g.id) as wm_calls
+            (select ${epochMs('max(s.wm_calls)')} from ops.shard s where s.generation = g.id) as wm_calls,
+            (select greatest(((h.refused_before - interval '1 microsecond') at time zone (g.rules ->> 'timeZone'))::date + 1,
+                             h.closed_before)::text
+               from ops.horizon h where h.generation = g.id) as horizon_day
        from ops.generation g where g.id = $1`,
     [id],
   );

@@ -5,9 +5,10 @@
  * Every function runs inside the caller's transaction: repeatable read (one snapshot), read write (stages are temporary
  * tables), on one connection, rolled back at the end.
  */
-import { allChecks, leftOut } from './checks.ts';
+import { allChecks, leftOut, leftOutByHorizon } from './checks.ts';
 import { compare } from './compare.ts';
 import { factStages } from './facts.ts';
+import { readHorizon } from './horizon.ts';
 import { leftOpen, openStages, readScope, type Scope } from './range.ts';
 import { positionStages, readStages, winningStages } from './records.ts';
 import { shardFunction } from './shard.ts';
@@ -76,11 +77,21 @@ export async function recompute(query: OracleQuery, options: OracleOptions): Pro
 async function recomputed(query: OracleQuery, options: OracleOptions): Promise<Recomputed> {
   const rules = await readRules(query, options.generation);
   for (const stage of sessionStages(options.gentle ?? false)) await query(stage);
-  const scope = options.days === undefined ? null : await readScope(query, rules, options.days);
+  const scope = await scopeOf(query, rules, options);
   for (const stage of [...positionStages(options), ...readStages(options, rules, scope)]) await query(stage);
   const records = await countRecords(query);
   for (const stage of [...winningStages(), ...memberStages, ...factStages(rules)]) await query(stage);
   return { rules, scope, records };
+}
+
+/** Null: everything. What lies before the horizon is compared no more, whatever was asked. */
+async function scopeOf(query: OracleQuery, rules: OracleRules, options: OracleOptions): Promise<Scope | null> {
+  const { generation, days } = options;
+  const horizon = await readHorizon(query, { generation, rules });
+  if (horizon === null) return days === undefined ? null : await readScope(query, rules, { days, horizon });
+  const asked = days?.from ?? null;
+  const from = asked === null || asked < horizon.day ? horizon.day : asked;
+  return await readScope(query, rules, { days: { from, to: days?.to ?? null }, horizon });
 }
 
 async function countRecords(query: OracleQuery): Promise<number> {
@@ -130,13 +141,16 @@ select count(*)::float8 as of, count(*) filter (where error_code is null)::float
 export async function runOracle(query: OracleQuery, options: OracleOptions): Promise<OracleReport> {
   const started = performance.now();
   const { rules, scope, records } = await recomputed(query, options);
-  const notChecked = scope === null ? [] : [...leftOut, ...(await leaveOpen(query, options, scope))];
+  const left = options.days === undefined ? leftOutByHorizon : leftOut;
+  const notChecked = scope === null ? [] : [...left, ...(await leaveOpen(query, options, scope))];
   const recomputeMs = performance.now() - started;
   const checks: Check[] = [];
-  for (const check of allChecks(options, rules, scope)) checks.push(await compare(query, check, options.examples ?? 5));
+  for (const check of allChecks(options, rules, { scope, left }))
+    checks.push(await compare(query, check, options.examples ?? 5));
   return {
     ok: checks.every((check) => check.differences === 0),
     checks,
+    horizon: scope?.horizon?.day ?? null,
     notChecked,
     warnings: scope === null ? await readWarnings(query) : [],
     records,

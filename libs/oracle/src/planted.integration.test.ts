@@ -39,7 +39,7 @@ beforeAll(async () => {
   await world.adopt();
   snapshot = await world.openSnapshot();
   const rules = await recompute(snapshot.query, options);
-  checks = new Map(allChecks(options, rules).map((check) => [check.name, check]));
+  checks = new Map(allChecks(options, rules, { scope: null, left: [] }).map((check) => [check.name, check]));
   await snapshot.query(`do $$ declare c record; begin
     for c in select conrelid::regclass as t, conname from pg_constraint
               where contype = 'c' and connamespace in ('silver_1'::regnamespace, 'gold_1'::regnamespace)

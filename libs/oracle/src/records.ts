@@ -1,4 +1,5 @@
 /** Bronze records below silver's positions, normalised and judged (leakage-rules.md 1, quality-and-privacy.md 8.2). */
+import { ageReason, type Horizon, isRefused, refusedStages, wronglyRefusedStages } from './horizon.ts';
 import { isElsewhere, isRead, type Scope } from './range.ts';
 import { codeForm, cutText, epochMs, identifier, idForm, keyForm, literal, textArray } from './sql.ts';
 import type { OracleOptions, OracleRules } from './types.ts';
@@ -22,7 +23,10 @@ select (row_number() over (order by topic collate "C", partition))::int as posit
 const tooLong = (id: string) => `coalesce(octet_length(${id}) > 200, false)`;
 
 /** D3: "now" is emitted_at, else the record's Kafka timestamp (law 11). */
-const instantReasons = (column: string) => `
+const instantReasons = (
+  column: string,
+  horizon: Horizon | null,
+) => `${horizon === null ? '' : `${ageReason(horizon, column)},`}
     case when ${column} < '2000-01-01 00:00:00+00' or ${column} >= '2100-01-01 00:00:00+00' then 'timestamp_range' end,
     case when ${column} > emitted_at + interval '5 minutes' then 'future' end,
     case when emitted_at > kafka_timestamp + interval '5 minutes' then 'emitted_in_future' end`;
@@ -40,6 +44,8 @@ interface RecordRules {
    * rule is kept.
    */
   reasons: string;
+  /** It may be refused for its age. */
+  ages?: boolean;
 }
 
 /** Which of the records: joined relations and a condition, both about the bronze row `r`. */
@@ -50,6 +56,7 @@ interface Selection {
 
 /** Every record that silver has read (bronze may be ahead of it: law 8), with its reasons; null: the record is good. */
 function recordsOf(options: OracleOptions, o: RecordRules, only?: Selection): string {
+  const aged = o.ages === true;
   return `
 select ${o.columns}, revision, emitted_at, position_no, kafka_offset, reasons,
        case when reasons is null then ${o.identity} end collate "C" as identity
@@ -58,10 +65,11 @@ select ${o.columns}, revision, emitted_at, position_no, kafka_offset, reasons,
                      else nullif(array_remove(array[${o.reasons}], null), '{}') end as reasons
       from (
         select ${o.normalised}, coalesce(r.revision, 0) as revision, coalesce(r.emitted_at, r.kafka_timestamp) as emitted_at,
-               r.decode_error, r.kafka_timestamp, r.kafka_offset, p.position_no
+               r.decode_error, r.kafka_timestamp, r.kafka_offset, p.position_no${aged ? `, ${isRefused.column}` : ''}
           from ${identifier(options.schemas.bronze)}.${o.table} r
           join oracle_position p on p.topic = r.kafka_topic and p.partition = r.kafka_partition
            and r.kafka_offset >= p.first_offset and r.kafka_offset < p.next_offset
+          ${aged ? isRefused.join : ''}
           ${only?.joins ?? ''}
          where ${only?.where ?? 'true'}
         offset 0
@@ -70,7 +78,7 @@ select ${o.columns}, revision, emitted_at, position_no, kafka_offset, reasons,
   ) j`;
 }
 
-function journeyRules(rules: OracleRules): RecordRules {
+function journeyRules(rules: OracleRules, horizon: Horizon | null): RecordRules {
   const derived = ['member_id', 'session_id', `${epochMs('"timestamp"')}::text`, 'journey_type', 'action']
     .map((part) => `${part} || chr(31)`)
     .concat(`coalesce(error_code, '')`)
@@ -98,12 +106,13 @@ function journeyRules(rules: OracleRules): RecordRules {
            or action not in ('login', 'page_view', 'error', 'abandon', 'complete')
            or journey_type <> all (${textArray(rules.reasons.journeyTypes)})
            or ${tooLong('sent_event_id')} or ${tooLong('member_id')} or ${tooLong('session_id')} then 'invalid' end,
-    ${instantReasons('"timestamp"')}`,
+    ${instantReasons('"timestamp"', horizon)}`,
+    ages: horizon !== null,
   };
 }
 
 // C3: at most 0.05 outside is clamped, more is emptied. C4: 0 to 14,400 seconds. Both keep the record.
-const callRules: RecordRules = {
+const callRules = (horizon: Horizon | null): RecordRules => ({
   kind: 'call',
   table: 'call_logs_raw',
   columns: `call_id, member_id, call_timestamp, ivr_path, handle_time_seconds, agent_id, call_reason, sentiment_e4,
@@ -121,8 +130,9 @@ const callRules: RecordRules = {
     case when member_id is null then 'unidentified' end,
     case when call_id is null or call_timestamp is null or ${tooLong('call_id')} or ${tooLong('member_id')}
          then 'invalid' end,
-    ${instantReasons('call_timestamp')}`,
-};
+    ${instantReasons('call_timestamp', horizon)}`,
+  ages: horizon !== null,
+});
 
 const profileRules: RecordRules = {
   kind: 'profile',
@@ -215,7 +225,9 @@ const loaded = (kind: Kind, records: string) => `create temp table oracle_${kind
 
 /** All records into oracle_journey, oracle_call and oracle_profile, those that cannot be used too. */
 function readAll(options: OracleOptions, rules: OracleRules): string[] {
-  return [journeyRules(rules), callRules, profileRules].map((one) => loaded(one.kind, recordsOf(options, one)));
+  return [journeyRules(rules, null), callRules(null), profileRules].map((one) =>
+    loaded(one.kind, recordsOf(options, one)),
+  );
 }
 
 /**
@@ -223,15 +235,16 @@ function readAll(options: OracleOptions, rules: OracleRules): string[] {
  * of them, so an identity counts as soon as one of its records lies there.
  */
 function readDays(options: OracleOptions, rules: OracleRules, scope: Scope): string[] {
+  const calls = callRules(scope.horizon);
   return [
     loaded('profile', recordsOf(options, profileRules)),
-    loaded('call', recordsOf(options, callRules, { where: isRead(scope, 'callsFrom', 'r.call_timestamp') })),
+    loaded('call', recordsOf(options, calls, { where: isRead(scope, 'callsFrom', 'r.call_timestamp') })),
     ...wantedStages('oracle_wanted_call', 'select identity from oracle_call'),
-    `insert into oracle_call ${recordsOf(options, callRules, {
+    `insert into oracle_call ${recordsOf(options, calls, {
       joins: `join oracle_wanted_call w on w.identity = r.call_id collate "C"`,
       where: isElsewhere(scope, 'callsFrom', 'r.call_timestamp'),
     })}`,
-    ...readJourneys(options, journeyRules(rules), scope),
+    ...readJourneys(options, journeyRules(rules, scope.horizon), scope),
   ];
 }
 
@@ -295,8 +308,11 @@ select e.* from (${recordsOf(options, journeys, { joins: `join ${found}`, where:
 
 /** Every record that a run needs (oracle_journey, oracle_call, oracle_profile), and what is counted of all of them. */
 export function readStages(options: OracleOptions, rules: OracleRules, scope: Scope | null): string[] {
+  const horizon = scope?.horizon ?? null;
   return [
+    ...(horizon === null ? [] : refusedStages(options)),
     ...(scope === null ? readAll(options, rules) : readDays(options, rules, scope)),
+    ...(horizon === null ? [] : wronglyRefusedStages(horizon)),
     ...kinds.map((kind) => `analyze oracle_${kind}`),
     ...(scope === null ? countStages : []),
   ];

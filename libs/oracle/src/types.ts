@@ -73,6 +73,8 @@ export interface NotChecked {
 export interface OracleReport {
   ok: boolean;
   checks: Check[];
+  /** After a retention run: the first local day that is compared; null: from the beginning. */
+  horizon: string | null;
   /** Empty where everything was compared. */
   notChecked: NotChecked[];
   /** Facts that are no failure but that a person should know (data quality rules of severity warn). */

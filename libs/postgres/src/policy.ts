@@ -5,12 +5,19 @@ export interface Policy {
   readonly version: number;
   /** Events and calls from before it, in epoch milliseconds; null: none is refused for its age. */
   readonly refusedBefore: number | null;
+  /**
+   * What Kafka got before then and what is refused for nothing but its age is no late record: it was there before the generation
+   * was made, which begins later. Epoch milliseconds; null: everything that is refused is told of.
+   */
+  readonly untoldBefore: number | null;
 }
 
 const LOAD = `
-  select p.version, (extract(epoch from h.refused_before) * 1000)::bigint as "refusedBefore"
+  select p.version, (extract(epoch from h.refused_before) * 1000)::bigint as "refusedBefore",
+         case when h.begins_at is not null then (extract(epoch from g.created_at) * 1000)::bigint end as "untoldBefore"
     from ops.policy p
-    left join ops.horizon h on h.generation = $1`;
+    left join ops.horizon h on h.generation = $1
+    left join ops.generation g on g.id = h.generation`;
 
 async function loadPolicy(db: Queryable, generation: number | null): Promise<Policy> {
   const [policy] = (await db.query<Policy>(LOAD, [generation])).rows;

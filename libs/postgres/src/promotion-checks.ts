@@ -57,6 +57,12 @@ export function notVerified({ id, verified }: Candidate): string | null {
   return null;
 }
 
+/** Why promoting a generation would take figures from its readers; null: it would not. */
+export function wouldLoseDays({ id, lacksOldDays }: Candidate): string | null {
+  if (!lacksOldDays) return null;
+  return `Generation ${id} was made after a retention run and has none of the days before the horizon, which gold of the active one still has. Build one with leakage rebuild in the same time zone, which takes them along`;
+}
+
 /** What is missing until a generation is nowhere behind, in words; null: nothing. */
 export function behindWords({ records, changes, begun }: Behind): string | null {
   const count = (n: number, what: string) =>

@@ -22,6 +22,8 @@ export interface Candidate {
   readonly withoutViews: readonly string[];
   /** The newest verification of the whole of it, by the rules that it has. */
   readonly verified: Verified | null;
+  /** After a retention run: it lacks what gold of the active one still has of the days before the horizon. */
+  readonly lacksOldDays: boolean;
 }
 
 export interface Verified {
@@ -41,6 +43,7 @@ interface CandidateRow {
   ok: boolean | null;
   hours_ago: number | null;
   since_caught_up: boolean | null;
+  lacks_old_days: boolean;
 }
 
 export async function readCandidate(
@@ -53,7 +56,10 @@ export async function readCandidate(
             array(select l.name from unnest($2::text[]) as l (name)
                    where not exists (select from ops.view_columns(l.name || '_' || g.id))) as without_views,
             v.ok, (extract(epoch from clock_timestamp() - v.ended_at) / 3600)::float8 as hours_ago,
-            v.ended_at > coalesce(g.caught_up_at, '-infinity') as since_caught_up
+            v.ended_at > coalesce(g.caught_up_at, '-infinity') as since_caught_up,
+            exists (select from ops.horizon h join ops.generation a on a.id = h.generation and a.state = 'active' where a.id <> g.id)
+              and not exists (select from ops.horizon h
+                               where h.generation = g.id and (h.begins_at is null or h.taken_from is not null)) as lacks_old_days
        from ops.generation g
        left join lateral (select n.ok, n.ended_at
                             from ops.verification n
@@ -75,6 +81,7 @@ export async function readCandidate(
     paused: row.paused,
     withoutViews: row.without_views,
     verified: known ? { ok, hoursAgo, sinceCaughtUp } : null,
+    lacksOldDays: row.lacks_old_days,
   };
 }
 

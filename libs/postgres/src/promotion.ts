@@ -10,6 +10,7 @@ import {
   neverRolledBackTo,
   notVerified,
   PromotionRefusedError,
+  wouldLoseDays,
 } from './promotion-checks.ts';
 import {
   type Behind,
@@ -85,9 +86,9 @@ export async function promote(pool: Pool, to: number, o: PromotionOptions): Prom
   const mayBecomeActive = (one: Candidate) => {
     const never = neverPromoted(one);
     if (never !== null) throw new PromotionRefusedError(never);
-    const unverified = o.force === null ? notVerified(one) : null;
-    if (unverified !== null)
-      throw new PromotionRefusedError(`${unverified}, or promote it all the same: --force --reason "...".`);
+    const problem = o.force === null ? (wouldLoseDays(one) ?? notVerified(one)) : null;
+    if (problem !== null)
+      throw new PromotionRefusedError(`${problem}, or promote it all the same: --force --reason "...".`);
   };
   return await new Switch(pool, { ...o, kind: 'promote', from, to, mayBecomeActive }).run();
 }

@@ -86,7 +86,19 @@ const schema = {
         {
           description:
             'What leakage verify, which recomputes silver and gold from bronze, has said last of this generation: the newest ' +
-            'run, and the newest over everything. Null: there was none. And whether the last scheduled one was left out, and why.',
+            'run, and the newest over everything (since the horizon). Null: there was none. And whether the last scheduled one was left out, and why.',
+        },
+      ),
+      retention: Type.Object(
+        {
+          horizon: day,
+          last_run: Type.Union([Type.Object({ begun_at: instant, ended_at: instant }), Type.Null()]),
+        },
+        {
+          description:
+            "What leakage retain has removed: events and calls from before the horizon, a local day of the generation's time zone, " +
+            'are taken in no more, and of single ones silver keeps little from before it. Figures of gold stay. Null: nothing was removed. ' +
+            'A run without ended_at was stopped, or is at work.',
         },
       ),
     }),
@@ -147,6 +159,7 @@ export function describe(state: PipelineState, ends: readonly PartitionEnd[] | n
       ]),
     ),
     verification: state.verification,
+    retention: state.retention,
   };
 }
 

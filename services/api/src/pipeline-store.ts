@@ -1,5 +1,6 @@
 import type { Pool } from '@leakage/postgres';
 import { isoInstant } from './resources.ts';
+import { type Retention, readRetention } from './retention-store.ts';
 import { inSnapshot, type Snapshot } from './snapshot.ts';
 import { readVerifications, type Verifications } from './verification-store.ts';
 
@@ -28,6 +29,7 @@ export interface PipelineState {
   readonly untoldChanges: number | null;
   readonly positions: readonly StoredOutcomes[];
   readonly verification: Verifications;
+  readonly retention: Retention;
 }
 
 export interface PipelineStore {
@@ -42,7 +44,8 @@ export function pipelineStore(pool: Pool): PipelineStore {
         const untoldChanges = await readUntold(snapshot);
         const positions = await readPositions(snapshot, topics);
         const verification = await readVerifications(snapshot.tx, snapshot.generation);
-        return { generation: snapshot.generation, ...clock, untoldChanges, positions, verification };
+        const retention = await readRetention(snapshot.tx, snapshot.generation);
+        return { generation: snapshot.generation, ...clock, untoldChanges, positions, verification, retention };
       }),
   };
 }

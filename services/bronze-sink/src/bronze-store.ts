@@ -71,6 +71,26 @@ export async function archivedOffsets(tx: SinkTx, table: string, ranges: readonl
   return ranges.map((_, at) => new Set(found.get(at + 1)));
 }
 
+/** What retention has removed within each of these ranges, in their order: offsets from (inclusive) and to (exclusive). */
+export async function droppedRanges(tx: SinkTx, ranges: readonly Range[]): Promise<[number, number][][]> {
+  const { rows } = await tx.query<{ nr: number; dropped: [number, number][] }>(
+    `select m.nr::int as nr, json_agg(json_build_array(d.from_offset, d.next_offset)) as dropped
+       from unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) with ordinality
+              as m (topic, partition, from_offset, next_offset, nr)
+       join ops.bronze_dropped d on d.topic = m.topic and d.partition = m.partition
+                                and d.next_offset > m.from_offset and d.from_offset < m.next_offset
+      group by m.nr`,
+    [
+      ranges.map((range) => range.topic),
+      ranges.map((range) => range.partition),
+      ranges.map((range) => range.expectedOffset),
+      ranges.map((range) => range.nextOffset),
+    ],
+  );
+  const found = new Map(rows.map((row) => [row.nr, row.dropped]));
+  return ranges.map((_, at) => found.get(at + 1) ?? []);
+}
+
 /** Offsets that had been given up for lost were read after all, and bronze has their records now: `accepted` of them. */
 export async function mendArchive(
   tx: SinkTx,

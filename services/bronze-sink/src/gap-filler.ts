@@ -2,7 +2,7 @@ import type { ApplyResult, PartitionChunk, Stage } from '@leakage/kafka';
 import { type LostRange, lostWithin, type Session, type SinkTx } from '@leakage/postgres';
 import { SOURCES } from '@leakage/schemas';
 import type { ArchiveBatch, BronzeSink } from './bronze-sink.ts';
-import { archive, archivedOffsets, mendArchive } from './bronze-store.ts';
+import { archive, archivedOffsets, droppedRanges, mendArchive } from './bronze-store.ts';
 import { layouts } from './domain/layout.ts';
 
 export interface GapFillerOptions {
@@ -16,7 +16,8 @@ export interface GapFillerOptions {
 }
 
 /**
- * Reads again what the archive has read, and adds what it lacks; a row that is there is left as it is, whatever it holds (law 4).
+ * Reads again what the archive has read, and adds what it lacks, but for what retention has removed from it; a row that is there is
+ * left as it is, whatever it holds (law 4).
  * One transaction looks, adds and moves the replay's positions: who else could add the same rows would have moved these, and is
  * the only one whose rows stay.
  */
@@ -72,10 +73,14 @@ export class GapFiller implements Stage<readonly PartitionChunk[]> {
       const ofSource = chunks.filter(({ topic }) => sink.sourceOf(topic) === source);
       if (ofSource.length === 0) continue;
       const there = await archivedOffsets(tx, `${schema}.${layouts[source].table}`, ofSource);
+      // After the rows: what is removed between the two counts as there, and not as lacking.
+      const dropped = await droppedRanges(tx, ofSource);
       for (const [at, chunk] of ofSource.entries()) {
+        const isDropped = (offset: number) =>
+          dropped[at]?.some(([from, next]) => offset >= from && offset < next) === true;
         missing.set(
           chunk,
-          chunk.records.filter(({ offset }) => there[at]?.has(offset) !== true),
+          chunk.records.filter(({ offset }) => there[at]?.has(offset) !== true && !isDropped(offset)),
         );
       }
     }

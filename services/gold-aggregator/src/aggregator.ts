@@ -5,6 +5,7 @@ import { fold } from './domain/fold.ts';
 import { rowsOf, shareOut } from './domain/share.ts';
 import {
   addDeltas,
+  closedBefore,
   type GoldSchemas,
   moveReader,
   noteFold,
@@ -55,7 +56,7 @@ export async function foldOnce(pool: Pool, o: FoldOptions): Promise<FoldOutcome>
       if (read === null) return { kind: 'recounted', cells: await recount(tx, o) };
       const { facts, ranges } = read;
       // 4. Cells, 5. reader: together or not at all.
-      const cells = await addDeltas(tx, o, fold(facts));
+      const cells = await addDeltas(tx, o, fold(facts, await closedBefore(tx, o.gold)));
       await moveReader(tx, o.generation, ranges);
       const rows = ranges.reduce((sum, r) => sum + r.toSeq - r.fromSeq, 0);
       const left = waiting(now) - rows;

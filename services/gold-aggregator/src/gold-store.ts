@@ -201,10 +201,19 @@ export async function noteFold(tx: Queryable, gold: string, complete: Progress |
 /** One statement of a recount, which reads every fact; the connection has to be as patient as that. */
 export const RECOUNT_STATEMENT_MS = 10 * 60_000;
 
+/** The local day before which nothing is counted here; null: every day is. */
+export async function closedBefore(tx: Queryable, gold: string): Promise<string | null> {
+  const { rows } = await tx.query<{ day: string | null }>(
+    `select closed_before::text as day from ${gold}.this_generation`,
+  );
+  return rows[0]?.day ?? null;
+}
+
 /**
  * Counts everything anew from silver's facts and registers the reader behind what was counted. Holds the locks of all
  * shards, so silver stands still meanwhile: the facts are exactly those of `change_seq`, and nobody can trim the log
- * between reading it and registering. Returns the number of cells.
+ * between reading it and registering. Days that silver does not have whole (any more) stay as they were counted. Returns the
+ * number of cells.
  */
 export async function recount(tx: Queryable, o: GoldSchemas): Promise<number> {
   await tx.query(
@@ -217,10 +226,13 @@ export async function recount(tx: Queryable, o: GoldSchemas): Promise<number> {
   ]);
   const shards = rows.map((row) => row.shard);
   const locked = await lockShards(tx, o.generation, shards);
+  const { since, takenFrom, closes } = await readHorizon(tx, o.generation);
+  if (closes !== null && (await closedBefore(tx, o.gold)) === null) await closeDays(tx, o, { takenFrom, closes });
   let cells = 0;
-  for (const [table, count] of Object.entries(recounts(o.silver))) {
-    await tx.query(`delete from ${o.gold}.${table}`);
-    cells += (await tx.query(`insert into ${o.gold}.${table} ${count}`)).rowCount;
+  for (const cube of recounts(o, since)) {
+    const values = since === null || !cube.ofDays ? [] : [since];
+    if (cube.remove !== null) await tx.query(cube.remove, values);
+    cells += (await tx.query(cube.count, values)).rowCount;
   }
   await tx.query('delete from ops.reader where reader = $1 and generation = $2', [READER, o.generation]);
   await tx.query(
@@ -232,30 +244,111 @@ export async function recount(tx: Queryable, o: GoldSchemas): Promise<number> {
   return cells;
 }
 
-/** The same cells as the fold's, by SQL over the facts themselves; column order is that of the tables. */
-function recounts(silver: string): Record<Cube['table'], string> {
+interface Horizon {
+  /** The first local day of which silver has every fact, and that is counted here; null: there is no other. */
+  readonly since: string | null;
+  /** Days before it are another generation's, or lacking. */
+  readonly closes: string | null;
+  readonly takenFrom: number | null;
+}
+
+async function readHorizon(tx: Queryable, generation: number): Promise<Horizon> {
+  // An instant within a day leaves that day in part.
+  const { rows } = await tx.query<Horizon>(
+    `select greatest(((h.kept_from - interval '1 microsecond') at time zone (g.rules ->> 'timeZone'))::date + 1,
+                     h.closed_before)::text as since,
+            h.closed_before::text as closes, h.taken_from as "takenFrom"
+       from ops.horizon h join ops.generation g on g.id = h.generation
+      where h.generation = $1`,
+    [generation],
+  );
+  return rows[0] ?? { since: null, closes: null, takenFrom: null };
+}
+
+const DAILY = ['call_cube', 'journey_cube', 'closed_day'];
+
+/** Takes the days that silver of this generation never had from gold of the one that had them, once. */
+async function closeDays(
+  tx: Queryable,
+  o: GoldSchemas,
+  { takenFrom, closes }: { readonly takenFrom: number | null; readonly closes: string },
+): Promise<void> {
+  if (takenFrom !== null) {
+    const of = (schema: string) => `${schema.slice(0, -String(o.generation).length)}${takenFrom}`;
+    const [gold, silver] = [of(o.gold), of(o.silver)];
+    for (const table of DAILY) {
+      await tx.query(`insert into ${o.gold}.${table} select * from ${gold}.${table} where local_date < $1`, [closes]);
+    }
+    // What its views still count over single calls.
+    await tx.query(
+      `insert into ${o.gold}.closed_day (local_date, leakage_type, leaked_members)
+       select local_date, leakage_type, count(distinct member_id)
+         from ${silver}.call_fact
+        where attribution = 'leakage' and local_date < $1
+          and local_date > coalesce((select max(d.local_date) from ${gold}.closed_day d), '-infinity')
+        group by local_date, leakage_type`,
+      [closes],
+    );
+  }
+  await tx.query(`update ${o.gold}.this_generation set closed_before = $1`, [closes]);
+}
+
+interface Recounted {
+  readonly remove: string | null;
+  readonly count: string;
+  /** Both have the first day as their parameter, where there is one. */
+  readonly ofDays: boolean;
+}
+
+/**
+ * The same cells as the fold's, by SQL over the facts themselves; column order is that of the tables. With `since`, only of the days
+ * from the first parameter on; of cells that have no day, those stay whose calls silver has no longer.
+ */
+function recounts({ silver, gold }: GoldSchemas, since: string | null): Recounted[] {
   const code = `left(coalesce(error_code, ''), 200)`;
   const who = `member_category, coalesce(language_preference, ''), coalesce(device_type, ''), ${code}`;
-  return {
-    call_cube: `
+  const days = since === null ? 'true' : 'local_date >= $1';
+  return [
+    {
+      ofDays: true,
+      remove: `delete from ${gold}.call_cube where ${days}`,
+      count: `
+      insert into ${gold}.call_cube
       select local_date, local_hour, attribution, coalesce(leakage_type, ''), ${who},
              count(*), count(*) filter (where is_repeat_call), count(*) filter (where is_primary),
              count(*) filter (where assisted_completion), coalesce(sum(sentiment_e4), 0), count(sentiment_e4),
              coalesce(sum(handle_time_seconds), 0), count(handle_time_seconds), coalesce(sum(time_to_call_ms), 0)
-        from ${silver}.call_fact group by 1, 2, 3, 4, 5, 6, 7, 8`,
-    journey_cube: `
+        from ${silver}.call_fact where ${days} group by 1, 2, 3, 4, 5, 6, 7, 8`,
+    },
+    {
+      ofDays: true,
+      remove: `delete from ${gold}.journey_cube where ${days}`,
+      count: `
+      insert into ${gold}.journey_cube
       select local_date, local_hour, journey_type, outcome, ${who},
              count(*), count(*) filter (where outcome <> 'completed' or leaked), count(*) filter (where leaked), sum(leakage_calls)
-        from ${silver}.journey_outcome group by 1, 2, 3, 4, 5, 6, 7, 8`,
-    member_cube: `
+        from ${silver}.journey_outcome where ${days} group by 1, 2, 3, 4, 5, 6, 7, 8`,
+    },
+    {
+      ofDays: false,
+      remove: `delete from ${gold}.member_cube`,
+      count: `
+      insert into ${gold}.member_cube
       select member_category, language_preference, count(*)
         from (select distinct on (member_id) member_category, language_preference
                 from ${silver}.member_profile order by member_id, valid_from desc) latest
        group by 1, 2`,
-    error_message_cube: `
+    },
+    {
+      ofDays: since !== null,
+      remove: since === null ? `delete from ${gold}.error_message_cube` : null,
+      count: `
+      insert into ${gold}.error_message_cube as c
       select leakage_type, ${code}, left(error_message, 200), count(*)
         from ${silver}.call_fact
-       where attribution = 'leakage' and error_code <> '' and error_message <> ''
-       group by 1, 2, 3`,
-  };
+       where attribution = 'leakage' and error_code <> '' and error_message <> '' and ${days}
+       group by 1, 2, 3
+      on conflict (leakage_type, error_code, error_message) do update set calls = greatest(c.calls, excluded.calls)`,
+    },
+  ];
 }

@@ -40,12 +40,15 @@ select r.kafka_partition as partition, r.kafka_offset as "offset", r.kafka_times
    and r.kafka_offset >= ($4::bigint[])[r.kafka_partition + 1] and r.kafka_offset < ($5::bigint[])[r.kafka_partition + 1]`;
 }
 
+// What retention has removed from bronze is a hole for whoever had not read it by then, and none for whoever had.
 const LACKING = `
-select e.topic, e.partition, p.holes - e.holes as lacking
+select e.topic, e.partition, case when p.holes < e.holes then p.holes - e.holes else p.holes - e.holes - d.records end as lacking
   from unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[]) as e (topic, partition, low, high, holes)
   join ops.position p on p.pipeline = $1 and p.topic = e.topic and p.partition = e.partition
+ cross join lateral (select coalesce(sum(x.records), 0)::bigint as records from ops.bronze_dropped x
+                      where x.topic = e.topic and x.partition = e.partition) d
  where p.first_offset >= e.low and p.next_offset <= e.high
-   and case when p.first_offset = e.low and p.next_offset = e.high then p.holes <> e.holes else p.holes > e.holes end
+   and (p.holes > e.holes + d.records or (p.first_offset = e.low and p.next_offset = e.high and p.holes < e.holes))
  order by e.topic, e.partition`;
 
 /** Bronze as a log: the records that it keeps, under the offsets that they had in Kafka (laws 3 and 4). */

@@ -85,7 +85,7 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
     new Session({ url, applicationName, setup: [...indexedPlansOnly, sortInMemory, ...stagingTables], log }),
   );
   const joiner = new Joiner({
-    prepare: { ...judging, sourceOf: (topic) => sourceOfTopic(topicPrefix, topic), losses },
+    prepare: { ...judging, sourceOf: (topic) => sourceOfTopic(topicPrefix, topic), losses, again: replay !== null },
     policy: await PolicyInForce.open(pool, id),
     session,
     store: new SilverStore({ schema, generation: id, pipeline, book: judging.book }),
@@ -191,7 +191,7 @@ async function* judge({ settings: s, log }: PrepareContext<SilverSettings>, ques
     if (generation === null || problems.length > 0) throw new SettingsError(problems);
     const reading = readingOf(s, { pool, log, health: new HealthState(), signal: new AbortController().signal });
     const policy = await PolicyInForce.open(pool, id);
-    const judge = new RecordJudge({ ...judgingOf(generation, reading), policy: policy.now });
+    const judge = new RecordJudge({ ...judgingOf(generation, reading), policy: { ...policy.now, untoldBefore: null } });
     for await (const question of questions) yield JSON.stringify(await judge.judge(question));
   } finally {
     await pool.stop();

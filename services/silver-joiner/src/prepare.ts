@@ -38,6 +38,7 @@ export interface PreparedBatch {
   readonly journeys: Reduced<Arrival<JourneyEvent>>;
   readonly calls: Reduced<Arrival<Call>>;
   readonly members: Reduced<Arrival<Profile>>;
+  /** Those that are told of; the counts of the lanes have all of them. */
   readonly quarantined: readonly QuarantinedRecord[];
   /** Shards of all valid records with the greatest event times that they bring. */
   readonly shards: ReadonlyMap<number, Watermarks>;
@@ -57,6 +58,8 @@ export interface PrepareOptions {
   readonly reading: Reading;
   /** What the live pipeline has given up for lost, where that is read again. */
   readonly losses: readonly LostRange[];
+  /** The live pipeline has read these records: what it took in then is not late now. */
+  readonly again?: boolean;
 }
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
@@ -128,12 +131,14 @@ class Collector {
   readonly #book: RuleBook;
   readonly #clean: CleanContext;
   readonly #losses: readonly LostRange[];
+  readonly #untoldBefore: number;
 
-  constructor({ book, policy, reading, losses }: PrepareOptions) {
+  constructor({ book, policy, reading, losses, again = false }: PrepareOptions) {
     this.#readers = reading.readers;
     this.#book = book;
     this.#clean = { aligner: book.aligner, sha256, horizon: policy.refusedBefore };
     this.#losses = losses;
+    this.#untoldBefore = again ? Number.POSITIVE_INFINITY : (policy.untoldBefore ?? Number.NEGATIVE_INFINITY);
   }
 
   open(chunk: PartitionChunk, source: Source): OpenedLane[] {
@@ -171,7 +176,8 @@ class Collector {
       const recordId = (decoded.event === null ? null : intake.id(decoded.event)) || null;
       const { source } = lane;
       const { reasons } = cleaned;
-      this.quarantined.push({ source, topic, partition, offset, receivedAt, payload: value, recordId, reasons });
+      if (lane.lost !== null || !isOnlyOld(reasons) || receivedAt >= this.#untoldBefore)
+        this.quarantined.push({ source, topic, partition, offset, receivedAt, payload: value, recordId, reasons });
       lane.counts.quarantined += 1;
       tally.refuse(reasons);
       return;
@@ -194,6 +200,11 @@ class Collector {
     }
     return marks;
   }
+}
+
+/** Nothing is wrong with it but that retention has passed it by. */
+function isOnlyOld(reasons: readonly string[]): boolean {
+  return reasons.length === 1 && reasons[0] === 'beyond_retention';
 }
 
 /** What cleaning warns of, and what decoding had to empty or to ignore. */

@@ -1,4 +1,5 @@
 import type { KafkaRecord, PartitionChunk } from '@leakage/kafka';
+import type { LostRange } from '@leakage/postgres';
 import type { Reading } from '@leakage/registry';
 import { Metrics } from '@leakage/runtime';
 import { type Contract, contracts, type LearningReader, type Source, shardOf } from '@leakage/schemas';
@@ -26,6 +27,7 @@ async function prepared(
   source: Source,
   values: readonly (Buffer | null)[],
   horizon: number | null = null,
+  o: { readonly untoldBefore?: number; readonly again?: boolean; readonly losses?: readonly LostRange[] } = {},
 ): Promise<PreparedBatch> {
   const records = values.map(
     (value, offset): KafkaRecord => ({
@@ -50,7 +52,14 @@ async function prepared(
   };
   return await prepareBatch(
     [chunk],
-    { book, policy: { version: 1, refusedBefore: horizon }, sourceOf: () => source, reading, losses: [] },
+    {
+      book,
+      policy: { version: 1, refusedBefore: horizon, untoldBefore: o.untoldBefore ?? null },
+      sourceOf: () => source,
+      reading,
+      losses: o.losses ?? [],
+      again: o.again ?? false,
+    },
     new BatchEncoder(),
   );
 }
@@ -260,6 +269,34 @@ describe('a record that is quarantined', () => {
   });
 });
 
+describe('a record that is refused for nothing but its age', () => {
+  const old = valid.calls;
+  const both = callBytes({ member_id: null });
+  const told = async (o: Parameters<typeof prepared>[3]) => {
+    const { quarantined, lanes } = await prepared('calls', [old, both], NOW + 1, o);
+    return {
+      counted: lanes.reduce((sum, { counts }) => sum + counts.quarantined, 0),
+      told: quarantined.map(({ offset, reasons }) => `${offset} ${reasons.join(' ')}`),
+    };
+  };
+  const first = '0 beyond_retention';
+  const second = '1 unidentified beyond_retention';
+
+  it.each([
+    ['that comes late is told of', {}, [first, second]],
+    ['that live has read before is counted, and not told of', { again: true }, [second]],
+    ['that was there before the generation is counted, and not told of', { untoldBefore: NOW + 1 }, [second]],
+    ['that came with the generation is told of', { untoldBefore: NOW }, [first, second]],
+    [
+      'that had been lost is told of, whoever finds it',
+      { again: true, losses: [{ topic: 'calls', partition: 0, fromOffset: 0, nextOffset: 1 }] },
+      [first, second],
+    ],
+  ])('%s', async (_, o, expected) => {
+    expect(await told(o)).toEqual({ counted: 2, told: expected });
+  });
+});
+
 describe('a record that is kept with a warning', () => {
   it.each(listed(warned))('$source, $name: breaks the rule of its warning alone', async ({ source, name, value }) => {
     const { quarantined, quality } = await prepared(source, [valid[source], value]);
@@ -365,9 +402,12 @@ describe('every reason and warning that the code can give', () => {
 
 describe('the judge of records that nobody has sent yet', () => {
   const judge = (horizon: number | null | undefined, question: unknown) =>
-    new RecordJudge({ book, policy: { version: 1, refusedBefore: horizon ?? null }, reading, losses: [] }).judge(
-      JSON.stringify(question),
-    );
+    new RecordJudge({
+      book,
+      policy: { version: 1, refusedBefore: horizon ?? null, untoldBefore: null },
+      reading,
+      losses: [],
+    }).judge(JSON.stringify(question));
   const asked = (source: Source, value: Buffer | null) => ({
     source,
     timestampMs: NOW,

@@ -230,9 +230,24 @@ describe('law 7: gold is a fold of silver', () => {
           batches.push(log.slice(from, from + size));
           from += size;
         }
-        expect(cellsOf(...batches.map(fold))).toEqual(countedOneByOne(facts));
+        expect(cellsOf(...batches.map((facts) => fold(facts)))).toEqual(countedOneByOne(facts));
       }),
       { numRuns: 300 },
+    );
+  });
+
+  it('days that another generation has counted are left out, and members, who have none, are not', () => {
+    fc.assert(
+      fc.property(aHistory, (history) => {
+        const { log, facts } = logOf(history);
+        const days = [
+          ...new Set(facts.flatMap(({ fact }) => (fact.local_date === undefined ? [] : [fact.local_date]))),
+        ].sort();
+        for (const closedBefore of [...days.map(String), '1999-01-01', '2999-01-01']) {
+          const left = facts.filter(({ kind, fact }) => kind === 'member' || String(fact.local_date) >= closedBefore);
+          expect(cellsOf(fold(log, closedBefore))).toEqual(countedOneByOne(left));
+        }
+      }),
     );
   });
 

@@ -29,14 +29,21 @@ const SEPARATOR = '\0';
 
 /**
  * Changes as additions and subtractions, grouped by cell. Addition knows no order, so duplicates, replays, corrections
- * and late events need no case of their own: any cut of a change log into batches gives the same sums (law 7).
+ * and late events need no case of their own: any cut of a change log into batches gives the same sums (law 7). Facts of days
+ * before `closedBefore` are another generation's to count.
  */
-export function fold(facts: readonly SignedFact[]): CubeDelta[] {
+export function fold(facts: readonly SignedFact[], closedBefore: string | null = null): CubeDelta[] {
+  const counted = closedBefore === null ? facts : facts.filter(({ fact }) => !isClosed(fact, closedBefore));
   return cubes.map((cube) => {
     const cells = new Map<string, OpenCell>();
-    for (const { kind, sign, fact } of facts) if (kind === cube.kind) add(cells, cube, fact, sign);
+    for (const { kind, sign, fact } of counted) if (kind === cube.kind) add(cells, cube, fact, sign);
     return { cube, cells: [...cells.values()].filter(isNotZero).sort(byKey) };
   });
+}
+
+/** Facts of members have no day. */
+function isClosed({ local_date: day }: Fact, closedBefore: string): boolean {
+  return typeof day === 'string' && day < closedBefore;
 }
 
 function add(cells: Map<string, OpenCell>, cube: Cube, fact: Fact, sign: 1 | -1): void {
