@@ -157,6 +157,8 @@ describe('on an empty database', () => {
     'gold_1.segment_drilldown': 'api:S',
     'gold_1.this_generation': 'gold:u api:S reader:S',
     'ops.disclosure': '',
+    'ops.erased': 'bronze:S silver:S',
+    'ops.erasure': '',
     'ops.generation': 'silver:Su gold:S api:S reader:S',
     'ops.horizon': 'bronze:S silver:S',
     'ops.loss': 'bronze:S silver:S',

@@ -141,7 +141,8 @@ export class PartitionBuffer {
       expectedOffset,
       nextOffset: this.#start,
       lastOffset: last?.offset ?? null,
-      lastFingerprint: last === undefined ? null : fingerprintOf(last),
+      // Of what was erased nothing is left that Kafka's record could be compared with.
+      lastFingerprint: last === undefined || last.erased === true ? null : fingerprintOf(last),
       holes: this.#start - expectedOffset - taken.length,
       records: taken,
     };

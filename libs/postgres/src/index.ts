@@ -14,6 +14,7 @@ export {
   RolledBackError,
   sqlState,
 } from './errors.ts';
+export { type About, ERASED_MAX, Erased, memberHash, mustFit, recordHash } from './erased.ts';
 export {
   activeGeneration,
   beginBuilding,

@@ -2,6 +2,7 @@ import {
   consumerSettings,
   databaseSettings,
   generationSettings,
+  pseudonymKeySettings,
   registryReaderSettings,
   replaySettings,
   type SettingsOf,
@@ -41,6 +42,7 @@ export const settings = {
   silverSchema: schemaSettings.silverSchema,
   ...generationSettings,
   ...replaySettings,
+  ...pseudonymKeySettings,
   batchRecordsMax: setting.integer({
     env: 'SILVER_BATCH_RECORDS',
     default: 10_000,

@@ -20,7 +20,7 @@ import {
   writerSchemaStore,
 } from '@leakage/postgres';
 import { openReaders, type Reading, type ReadingOptions } from '@leakage/registry';
-import { HealthState, type PrepareContext, runService, type ServiceContext, SettingsError } from '@leakage/runtime';
+import { HealthState, type PrepareContext, readPseudonymKey, runService, type ServiceContext, SettingsError } from '@leakage/runtime';
 import { shardOf, sourceOfTopic, topicTable } from '@leakage/schemas';
 import { readBronze } from './bronze-reading.ts';
 import { metricsPort, type SilverSettings, settings } from './config.ts';
@@ -79,8 +79,8 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
     new Session({ url, applicationName, setup: [...indexedPlansOnly, sortInMemory, ...stagingTables], log }),
   );
   const joiner = new Joiner({
-    prepare: { ...judging, sourceOf: (topic) => sourceOfTopic(topicPrefix, topic), losses },
-    policy: await PolicyInForce.open(pool, id),
+    prepare: { ...judging, sourceOf: (topic) => sourceOfTopic(topicPrefix, topic), losses, again: replay !== null },
+    policy: await PolicyInForce.open(pool, id, () => readPseudonymKey(s)),
     session,
     store: new SilverStore({ schema, generation: id, pipeline, book: judging.book }),
     metrics: joinerMetrics(metrics),
@@ -130,7 +130,7 @@ function readingOf(
 
 /** By what records are judged, whether they are stored or only asked about. */
 function judgingOf(generation: Generation, reading: Reading): Omit<PrepareOptions, 'sourceOf' | 'policy'> {
-  return { book: openRuleBook(generation.rules, shardOf), reading, losses: [] };
+  return { book: openRuleBook(generation.rules, shardOf), reading, losses: [], again: false };
 }
 
 function paceOf(by: { readonly pace: Pace | null } | null): { readonly pace?: Pace } {
@@ -176,7 +176,7 @@ async function* judge({ settings: s, log }: PrepareContext<SilverSettings>, ques
     const problems = await generationProblems(pool, id, explicitRules(rulesOf(s)));
     if (generation === null || problems.length > 0) throw new SettingsError(problems);
     const reading = readingOf(s, { pool, log, health: new HealthState(), signal: new AbortController().signal });
-    const policy = await PolicyInForce.open(pool, id);
+    const policy = await PolicyInForce.open(pool, id, () => readPseudonymKey(s));
     const judge = new RecordJudge({ ...judgingOf(generation, reading), policy: policy.now });
     for await (const question of questions) yield JSON.stringify(await judge.judge(question));
   } finally {

@@ -50,7 +50,7 @@ async function prepared(
   };
   return await prepareBatch(
     [chunk],
-    { book, policy: { version: 1, refusedBefore: horizon }, sourceOf: () => source, reading, losses: [] },
+    { book, policy: { version: 1, refusedBefore: horizon, erased: null }, sourceOf: () => source, reading, losses: [], again: false },
     new BatchEncoder(),
   );
 }
@@ -365,7 +365,7 @@ describe('every reason and warning that the code can give', () => {
 
 describe('the judge of records that nobody has sent yet', () => {
   const judge = (horizon: number | null | undefined, question: unknown) =>
-    new RecordJudge({ book, policy: { version: 1, refusedBefore: horizon ?? null }, reading, losses: [] }).judge(
+    new RecordJudge({ book, policy: { version: 1, refusedBefore: horizon ?? null, erased: null }, reading, losses: [], again: false }).judge(
       JSON.stringify(question),
     );
   const asked = (source: Source, value: Buffer | null) => ({
