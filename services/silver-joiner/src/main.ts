@@ -25,6 +25,8 @@ import { shardOf, sourceOfTopic, topicTable } from '@leakage/schemas';
 import { readBronze } from './bronze-reading.ts';
 import { metricsPort, type SilverSettings, settings } from './config.ts';
 import { openRuleBook } from './domain/rules.ts';
+import { carryOut } from './erase.ts';
+import { Eraser } from './eraser.ts';
 import { explicitRules, generationProblems, mustNotBeDropped, openGeneration, rulesOf } from './generation.ts';
 import { GenerationWatch } from './generation-watch.ts';
 import { Joiner } from './joiner.ts';
@@ -45,6 +47,7 @@ await runService<SilverSettings>({
   prepare,
   check,
   judge,
+  erase,
   start,
 });
 
@@ -181,5 +184,32 @@ async function* judge({ settings: s, log }: PrepareContext<SilverSettings>, ques
     for await (const question of questions) yield JSON.stringify(await judge.judge(question));
   } finally {
     await pool.stop();
+  }
+}
+
+/** Of what was erased, everything that the generation has. The command has seen to it that nothing of it comes any more. */
+async function* erase({ settings: s, log }: PrepareContext<SilverSettings>, orders: AsyncIterable<string>) {
+  const { databaseUrl: url } = s;
+  const applicationName = 'silver-joiner erase';
+  const generation = await withPool({ url, applicationName, max: 1, log }, async (pool) => {
+    const id = await workingGeneration(pool, s.generation);
+    // By the rules that the generation has, whatever is set here.
+    const problems = await generationProblems(pool, id, {});
+    const found = await loadGeneration(pool, id);
+    if (found === null || problems.length > 0) throw new SettingsError(problems);
+    return found;
+  });
+  const { id, rules } = generation;
+  const session = new Session({ url, applicationName, setup: [...indexedPlansOnly, sortInMemory, ...stagingTables], log });
+  try {
+    const eraser = new Eraser({
+      session,
+      schema: `${s.silverSchema}_${id}`,
+      generation: id,
+      book: openRuleBook(rules, shardOf),
+    });
+    for await (const order of orders) yield JSON.stringify(await carryOut(eraser, order));
+  } finally {
+    await session.stop();
   }
 }

@@ -1,4 +1,5 @@
 import type { KafkaRecord, PartitionChunk } from '@leakage/kafka';
+import { Erased, memberHash } from '@leakage/postgres';
 import type { Reading } from '@leakage/registry';
 import { Metrics } from '@leakage/runtime';
 import { type Contract, contracts, type LearningReader, type Source, shardOf } from '@leakage/schemas';
@@ -20,6 +21,8 @@ const LONG = 'x'.repeat(201);
 const SOURCES = ['journeys', 'calls', 'members'] as const;
 const RULES: readonly Expectation[] = EXPECTATIONS;
 const book = openRuleBook(DEFAULT_RULES, shardOf);
+/** The member `gone` was erased. */
+const GONE = new Erased('k'.repeat(32), memberHash('k'.repeat(32), 'gone'));
 
 /** What silver-joiner does with these values of one topic before it reads state. */
 async function prepared(
@@ -50,7 +53,7 @@ async function prepared(
   };
   return await prepareBatch(
     [chunk],
-    { book, policy: { version: 1, refusedBefore: horizon, erased: null }, sourceOf: () => source, reading, losses: [], again: false },
+    { book, policy: { version: 1, refusedBefore: horizon, erased: GONE }, sourceOf: () => source, reading, losses: [], again: false },
     new BatchEncoder(),
   );
 }
@@ -129,6 +132,7 @@ const refused: Readonly<Record<Source, Readonly<Record<string, Buffer | null>>>>
     future: journeyBytes({ timestamp: NOW + DAY }),
     emitted_in_future: journeyBytes({ emitted_at: NOW + DAY }),
     beyond_retention: journeyBytes({ timestamp: Date.UTC(2005, 0), emitted_at: NOW }),
+    erased: journeyBytes({ member_id: 'gone' }),
   },
   calls: {
     ...misread('calls'),
@@ -142,6 +146,7 @@ const refused: Readonly<Record<Source, Readonly<Record<string, Buffer | null>>>>
     future: callBytes({ call_timestamp: NOW + DAY }),
     emitted_in_future: callBytes({ emitted_at: NOW + DAY }),
     beyond_retention: callBytes({ call_timestamp: Date.UTC(2005, 0), emitted_at: NOW }),
+    erased: callBytes({ member_id: 'gone' }),
   },
   members: {
     ...misread('members'),
@@ -156,6 +161,7 @@ const refused: Readonly<Record<Source, Readonly<Record<string, Buffer | null>>>>
     'missing:enrollment_date': memberBytes({ enrollment_date: null }),
     'future:enrollment_date': memberBytes({ enrollment_date: '2026-03-03' }),
     'timestamp_range:valid_from': json('members', { valid_from: TOO_FAR }),
+    erased: memberBytes({ member_id: 'gone' }),
   },
 };
 
@@ -211,7 +217,7 @@ function counted(tally: QualityTally, settled = nothingSettled): Partial<Record<
 describe('the rules', () => {
   it('have the ids of their table, each once', () => {
     expect(EXPECTATIONS.map((rule) => rule.id).join(' ')).toBe(
-      'D1 D2 D3 D4 D5 D6 C1 C2 C3 C4 C5 C6 C7 C8 P1 P2 P3 S1 S2 S3 S4 R1 R2',
+      'D1 D2 D3 D4 D5 D6 C1 C2 C3 C4 C5 C6 C7 C8 P1 P2 P3 S1 S2 S3 S4 E1 R1 R2',
     );
   });
 
@@ -365,7 +371,7 @@ describe('every reason and warning that the code can give', () => {
 
 describe('the judge of records that nobody has sent yet', () => {
   const judge = (horizon: number | null | undefined, question: unknown) =>
-    new RecordJudge({ book, policy: { version: 1, refusedBefore: horizon ?? null, erased: null }, reading, losses: [], again: false }).judge(
+    new RecordJudge({ book, policy: { version: 1, refusedBefore: horizon ?? null, erased: GONE }, reading, losses: [], again: false }).judge(
       JSON.stringify(question),
     );
   const asked = (source: Source, value: Buffer | null) => ({
