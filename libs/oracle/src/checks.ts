@@ -21,7 +21,7 @@ export const leftOut: readonly NotChecked[] = [
 ];
 
 /** Reasons whose name the rules fix; every other violation has a reason of the joiner's own wording. */
-const namedReasons = `('unidentified', 'timestamp_range', 'future', 'emitted_in_future')`;
+const namedReasons = `('unidentified', 'timestamp_range', 'future', 'emitted_in_future', 'erased')`;
 const sorted = (reasons: string, where: string) =>
   `array(select x from unnest(${reasons}) x where ${where} order by x collate "C")`;
 
@@ -114,11 +114,7 @@ select s.shard, coalesce(l.last_seq, r.read_seq, 0) as last_seq,
       name: 'watermarks',
       key: ['source'],
       columns: ['watermark'],
-      expected: `
-select s.source, max(p.watermark) as watermark
-  from (values ('digital', 'journey'), ('calls', 'call')) s (source, kind)
-  left join oracle_partition p using (kind)
- group by s.source`,
+      expected: 'select source, watermark from oracle_heard',
       actual: `
 select 'digital' as source, max(wm_digital) as watermark from ops.shard where generation = ${generation}
 union all select 'calls', max(wm_calls) from ops.shard where generation = ${generation}`,

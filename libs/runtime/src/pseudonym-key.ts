@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { dataDirectory } from './environment.ts';
-import { type SettingsOf, SettingsError, setting } from './settings.ts';
+import { SettingsError, type SettingsOf, setting } from './settings.ts';
 
 const KEY_CHARACTERS_MIN = 32;
 
@@ -50,7 +50,9 @@ function readKey(path: string): string | null {
     throw keyProblem(path, error);
   }
   if (key.length >= KEY_CHARACTERS_MIN) return key;
-  throw new SettingsError([`${path} does not hold a key: a text of at least ${KEY_CHARACTERS_MIN} characters is wanted`]);
+  throw new SettingsError([
+    `${path} does not hold a key: a text of at least ${KEY_CHARACTERS_MIN} characters is wanted`,
+  ]);
 }
 
 function makeKey(path: string): string {

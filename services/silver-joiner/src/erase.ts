@@ -24,11 +24,19 @@ export async function carryOut(eraser: Eraser, line: string): Promise<Answer> {
 }
 
 function orderOf(line: string): Order {
-  const given = JSON.parse(line) as Partial<Record<'what' | 'memberId' | 'journeys' | 'calls', unknown>> | null;
-  const { what, memberId, journeys, calls } = given ?? {};
-  const texts = (value: unknown): value is string[] => Array.isArray(value) && value.every((one) => typeof one === 'string');
+  const { what, memberId, journeys, calls } = fieldsOf(line);
+  const texts = (value: unknown): value is string[] =>
+    Array.isArray(value) && value.every((one) => typeof one === 'string');
   if (what === 'identities' && texts(journeys) && texts(calls)) return { what, journeys, calls };
   const ofMember = what === 'member' || what === 'contents' || what === 'trim';
   if (ofMember && typeof memberId === 'string' && memberId !== '') return { what, memberId };
   throw new RangeError('this is no order of an erasure');
+}
+
+function fieldsOf(line: string): Partial<Record<'what' | 'memberId' | 'journeys' | 'calls', unknown>> {
+  try {
+    return Object(JSON.parse(line));
+  } catch {
+    return {}; // the error would quote the line, and with it the member
+  }
 }

@@ -73,7 +73,9 @@ export async function trimRead(
     shard,
   ]);
   const changeSeq = rows[0]?.changeSeq ?? 0;
-  const readers = rows.flatMap(({ reader, nextSeq }) => (reader === null || nextSeq === null ? [] : [{ reader, nextSeq }]));
+  const readers = rows.flatMap(({ reader, nextSeq }) =>
+    reader === null || nextSeq === null ? [] : [{ reader, nextSeq }],
+  );
   // Gold has not begun to count: it will begin with what is there then, but the log has to be there until it does.
   if (readers.length === 0) return changeSeq === 0 ? [] : ['gold'];
   await tx.query(sql.trim, [shard, Math.min(...readers.map(({ nextSeq }) => nextSeq))]);

@@ -6,7 +6,7 @@ import type { RuleBook } from './domain/rules.ts';
 import type { Call, Change, JourneyEvent, Profile } from './domain/types.ts';
 import { type EraserStatements, eraserStatements, forgetContents, readShards, trimRead } from './eraser-store.ts';
 import { FactCopies } from './fact-copies.ts';
-import { silverReader, readerStatements } from './silver-reader.ts';
+import { readerStatements, silverReader } from './silver-reader.ts';
 import {
   mergeChanged,
   numberChanges,

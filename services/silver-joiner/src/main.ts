@@ -20,7 +20,14 @@ import {
   writerSchemaStore,
 } from '@leakage/postgres';
 import { openReaders, type Reading, type ReadingOptions } from '@leakage/registry';
-import { HealthState, type PrepareContext, readPseudonymKey, runService, type ServiceContext, SettingsError } from '@leakage/runtime';
+import {
+  HealthState,
+  type PrepareContext,
+  readPseudonymKey,
+  runService,
+  type ServiceContext,
+  SettingsError,
+} from '@leakage/runtime';
 import { shardOf, sourceOfTopic, topicTable } from '@leakage/schemas';
 import { readBronze } from './bronze-reading.ts';
 import { metricsPort, type SilverSettings, settings } from './config.ts';
@@ -200,7 +207,12 @@ async function* erase({ settings: s, log }: PrepareContext<SilverSettings>, orde
     return found;
   });
   const { id, rules } = generation;
-  const session = new Session({ url, applicationName, setup: [...indexedPlansOnly, sortInMemory, ...stagingTables], log });
+  const session = new Session({
+    url,
+    applicationName,
+    setup: [...indexedPlansOnly, sortInMemory, ...stagingTables],
+    log,
+  });
   try {
     const eraser = new Eraser({
       session,

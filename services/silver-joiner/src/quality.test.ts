@@ -53,7 +53,14 @@ async function prepared(
   };
   return await prepareBatch(
     [chunk],
-    { book, policy: { version: 1, refusedBefore: horizon, erased: GONE }, sourceOf: () => source, reading, losses: [], again: false },
+    {
+      book,
+      policy: { version: 1, refusedBefore: horizon, erased: GONE },
+      sourceOf: () => source,
+      reading,
+      losses: [],
+      again: false,
+    },
     new BatchEncoder(),
   );
 }
@@ -371,9 +378,13 @@ describe('every reason and warning that the code can give', () => {
 
 describe('the judge of records that nobody has sent yet', () => {
   const judge = (horizon: number | null | undefined, question: unknown) =>
-    new RecordJudge({ book, policy: { version: 1, refusedBefore: horizon ?? null, erased: GONE }, reading, losses: [], again: false }).judge(
-      JSON.stringify(question),
-    );
+    new RecordJudge({
+      book,
+      policy: { version: 1, refusedBefore: horizon ?? null, erased: GONE },
+      reading,
+      losses: [],
+      again: false,
+    }).judge(JSON.stringify(question));
   const asked = (source: Source, value: Buffer | null) => ({
     source,
     timestampMs: NOW,

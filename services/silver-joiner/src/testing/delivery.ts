@@ -29,7 +29,7 @@ export function prepareOptions(rules: Rules = DEFAULT_RULES): PrepareOptions {
     book: openRuleBook(rules, shardOf),
     policy: NO_POLICY,
     losses: [],
-  again: false,
+    again: false,
     sourceOf: (topic) => sourceOfTopic(PREFIX, topic),
     reading: contractReading,
   };
