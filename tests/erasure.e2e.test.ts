@@ -33,6 +33,9 @@ const minute = 60_000;
 const monday = Date.parse('2026-03-02T15:00:00Z');
 const key = { PSEUDONYM_KEY: 'the key of this test, long enough for one' };
 
+const noKey = { PSEUDONYM_KEY_FILE: '/nowhere/pseudonym.key' };
+const otherKey = { PSEUDONYM_KEY: 'another key, which is long enough to be one' };
+
 /** Between two neighbours in every order of texts. */
 const gone = 'MEMBER-to-be-forgotten';
 const second = 'MEMBER-to-follow-suit';
@@ -42,7 +45,6 @@ const after = 'ZZZ-neighbour';
 let pipeline: Pipeline;
 let workload: Workload;
 const services: ServiceProcess[] = [];
-const live: Partial<Record<'bronze-sink' | 'silver-joiner' | 'gold-aggregator', ServiceProcess>> = {};
 
 async function start(
   name: 'bronze-sink' | 'silver-joiner' | 'gold-aggregator',
@@ -51,7 +53,6 @@ async function start(
   const env = { ...key, ...(generation === undefined ? {} : { GENERATION: String(generation) }) };
   const started = await pipeline.start(name, { env });
   services.push(started);
-  if (generation === undefined) live[name] = started;
   return started;
 }
 
@@ -172,7 +173,7 @@ async function expectVerified(generation = 1): Promise<void> {
 
 /** Lines of silver that are not about a member or what was theirs. */
 const ofOthers = (lines: readonly string[], member: string) =>
-  lines.filter((line) => line.startsWith('silver') && !line.includes(member) && !line.includes('contended and lost'));
+  lines.filter((line) => line.startsWith('silver') && !line.includes(member) && !line.includes('contended'));
 
 test('a dry run says what there is, and changes nothing', async () => {
   const { code, out } = await leakage(['erase', '--member', gone, '--dry-run', '--json']).ended;
@@ -286,11 +287,10 @@ describe('a member who is erased while records come, theirs too', () => {
     await expectVerified();
   });
 
-  test('what is repaired in quarantine is judged as erased too', async () => {
+  test('afterwards a dry run finds nothing', async () => {
     const { ended } = leakage(['erase', '--member', '-', '--dry-run', '--json'], { input: gone });
-    expect(JSON.parse((await ended).out)).toEqual({
-      found: expect.not.objectContaining({ 'silver_1.call': 1 }) as unknown,
-    });
+    const { found } = JSON.parse((await ended).out) as { found: Record<string, number> };
+    expect(Object.values(found).filter((rows) => rows > 0)).toEqual([]);
   });
 
   test('a second time there is nothing left to do', async () => {
@@ -343,7 +343,7 @@ describe('generations', () => {
 
   test('killed at every step and run again, a second erasure removes its member from all of them', async () => {
     const steps = ['begun', 'emptied', 'archived', 'removing', 'removed', 'trimmed', 'ended'];
-    const right = 'this.#goOn(`step ${step} is done`);';
+    const right = ['this.#goOn(`step $', '{step} is done`);'].join('');
     const wrong = `if (step === process.env.KILLED_AT) process.kill(process.pid, 'SIGKILL');\n${right}`;
     const edits = [{ file: 'cli/src/erase/erase-member.ts', right, wrong }];
     const others = ofOthers(await dump(pipeline.pool), second);
@@ -368,7 +368,7 @@ describe('the key', () => {
   test.each(['bronze-sink', 'silver-joiner'] as const)(
     '%s does not start without it, nor with another one',
     async (name) => {
-      for (const env of [{}, { PSEUDONYM_KEY: 'another key, which is long enough to be one' }]) {
+      for (const env of [noKey, otherKey]) {
         const started = startServiceProcess(name, { ...pipeline.env, ...env });
         expect(await started.exited).toBe(2);
         expect(started.output()).toMatch(/members were erased by the key [0-9a-f]{8}, and/);
@@ -378,16 +378,15 @@ describe('the key', () => {
 
   test('nobody is erased with another one', async () => {
     const { code, problems } = await erase(after, {
-      env: { PSEUDONYM_KEY: 'another key, which is long enough to be one' },
+      env: otherKey,
     });
     expect([code, problems]).toEqual([2, expect.stringContaining('members were erased by the key')]);
     expect(await one('select count(*) as value from ops.erasure')).toBe(2);
   });
 
   test('services that were started without it, before anybody was erased, end instead of taking in what they cannot judge', async () => {
-    await live['bronze-sink']?.stop();
     const lone = await emptyPipeline();
-    const bronze = await lone.start('bronze-sink');
+    const bronze = await lone.start('bronze-sink', { env: noKey });
     await lone.feed([]);
     await lone.pool.query(`insert into ops.erased (kind, hash, key_id) values ('member', sha256('x'), '00000000')`);
     await lone.pool.query('update ops.policy set version = version + 1');

@@ -76,7 +76,7 @@ export interface Places {
 
 /**
  * Within these blocks, whatever is wanted becomes a tombstone, which says only that a record was there; and keys that name the
- * member beside a value that does not are removed.
+ * member beside a value that does not are emptied.
  */
 export async function emptyBlocks(
   tx: Queryable,
@@ -100,7 +100,7 @@ export async function emptyBlocks(
     values,
   );
   await tx.query(
-    `update ${leaf} r set kafka_key = null where r.ctid >= $2::tid and r.ctid < $3::tid and r.kafka_key = $1::bytea`,
+    `update ${leaf} r set kafka_key = '' where r.ctid >= $2::tid and r.ctid < $3::tid and r.kafka_key = $1::bytea`,
     values.slice(2),
   );
   return {

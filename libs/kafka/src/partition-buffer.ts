@@ -141,8 +141,8 @@ export class PartitionBuffer {
       expectedOffset,
       nextOffset: this.#start,
       lastOffset: last?.offset ?? null,
-      // Of what was erased nothing is left that Kafka's record could be compared with.
-      lastFingerprint: last === undefined || last.erased === true ? null : fingerprintOf(last),
+      // With what was erased Kafka's record could not be compared.
+      lastFingerprint: last === undefined || last.erased ? null : fingerprintOf(last),
       holes: this.#start - expectedOffset - taken.length,
       records: taken,
     };

@@ -3,7 +3,7 @@ import { CopyEncoder, type CopySource, type Erased } from '@leakage/postgres';
 import type { Logger } from '@leakage/runtime';
 import type { EventOf, Reader, Source } from '@leakage/schemas';
 import { describeHeaders, textHeader } from './domain/headers.ts';
-import { ERASED, type Layout, layouts, type Received, storableInstant } from './domain/layout.ts';
+import { ERASED, ERASED_KEY, type Layout, layouts, type Received, storableInstant } from './domain/layout.ts';
 
 /** The rows of one source in one batch: records in, COPY data out. Used again for later batches. */
 export class SourceRows<S extends Source = Source> {
@@ -55,7 +55,7 @@ export class SourceRows<S extends Source = Source> {
       kafka_offset: offset,
       kafka_timestamp: storableInstant(record.timestampMs),
       // It may name another member than the value does.
-      kafka_key: erased?.hasKey(record.key) ? null : record.key,
+      kafka_key: erased?.hasKey(record.key) ? ERASED_KEY : record.key,
       headers: describeHeaders(record.headers),
       payload: record.value,
       schema_id: decoded.schemaId,

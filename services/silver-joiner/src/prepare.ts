@@ -178,7 +178,7 @@ class Collector {
     const tally = this.quality[lane.source];
     const decoded = reader.decode(value);
     const about = decoded.event === null ? { memberId: null, recordId: null } : intake.about(decoded.event);
-    if (record.erased || this.#erased?.refuses({ source: lane.source, ...about, key: record.key })) {
+    if (record.erased === 'everything' || this.#erased?.refuses({ source: lane.source, ...about, key: record.key })) {
       this.#refuseErased(lane, record);
       return;
     }

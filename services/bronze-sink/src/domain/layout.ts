@@ -18,6 +18,8 @@ const received = {
 
 /** In `decode_error`: what the record held was erased. */
 export const ERASED = 'erased';
+/** In `kafka_key`: it named a member who was erased, and the rest of the record does not. */
+export const ERASED_KEY = Buffer.alloc(0);
 
 export type Received = { [name in keyof typeof received]: unknown };
 
