@@ -37,7 +37,12 @@ const counted = ['accepted', 'superseded', 'duplicates', 'conflicts', 'quarantin
 const registered = ['pipeline', 'topic', 'partition', 'first_offset', 'next_offset', 'cluster_id'];
 /** A record as it was received. */
 const archived = [
-  ...['kafka_topic', 'kafka_partition', 'kafka_offset', 'kafka_timestamp', 'kafka_key', 'payload'],
+  'kafka_topic',
+  'kafka_partition',
+  'kafka_offset',
+  'kafka_timestamp',
+  'kafka_key',
+  'payload',
   // Whether it was erased.
   'decode_error',
 ];

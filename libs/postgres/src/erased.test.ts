@@ -6,7 +6,7 @@ const key = 'k'.repeat(32);
 const nobody = { source: 'calls', memberId: null, recordId: null, key: null };
 
 function erased(...hashes: Buffer[]): Erased {
-  return new Erased(key, Buffer.concat(hashes.toSorted(Buffer.compare)));
+  return new Erased(key, Buffer.concat(hashes.toSorted((a, b) => a.compare(b))));
 }
 
 test('among many, each is found and nobody else', () => {

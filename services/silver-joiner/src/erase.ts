@@ -35,7 +35,7 @@ function orderOf(line: string): Order {
 
 function fieldsOf(line: string): Partial<Record<'what' | 'memberId' | 'journeys' | 'calls', unknown>> {
   try {
-    return Object(JSON.parse(line));
+    return (JSON.parse(line) as Record<string, unknown> | null) ?? {};
   } catch {
     return {}; // the error would quote the line, and with it the member
   }
