@@ -13,7 +13,7 @@ import type { Command } from 'commander';
 import { CommandError } from '../command-error.ts';
 import { kafkaAddress } from '../connect.ts';
 import { type ErasureReport, eraseMember } from '../erase/erase-member.ts';
-import { mustBeTheKey, silvers } from '../erase/erasure-store.ts';
+import { mustBeTheKey, mustKnowErasures, silvers } from '../erase/erasure-store.ts';
 import { lookFor } from '../erase/look.ts';
 import { foundLines, reportLines } from '../erase/report.ts';
 import { type ChangeContext, runChange } from '../generations/run-change.ts';
@@ -79,6 +79,7 @@ async function run(
   { pool, schemas, screen }: ChangeContext,
   o: { readonly memberId: string; readonly reason: string; readonly waitMs: number },
 ): Promise<ErasureReport> {
+  await mustKnowErasures(pool);
   const settings = loadSettings(pseudonymKeySettings, readEnvironment());
   const key = (await mustBeTheKey(pool, readPseudonymKey(settings))) ?? ensurePseudonymKey(settings);
   const interruption = watchInterruption();

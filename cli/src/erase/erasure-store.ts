@@ -39,6 +39,15 @@ export async function giveTurn(connection: Queryable): Promise<void> {
   await connection.query(`select pg_advisory_unlock(hashtextextended('leakage erase', 0))`);
 }
 
+/** Throws CommandError for a database whose services would not refuse anybody. */
+export async function mustKnowErasures(db: Queryable): Promise<void> {
+  const { rows } = await db.query<{ there: boolean }>(`select to_regclass('ops.erased') is not null as there`);
+  if (rows[0]?.there === true) return;
+  throw new CommandError(
+    'This database is of an earlier release: run leakage init, and start the services of this one.',
+  );
+}
+
 /** Those of which there is something to erase, oldest first. */
 export async function silvers(db: Queryable, silver: string): Promise<Silver[]> {
   const { rows } = await db.query<{ id: number }>(

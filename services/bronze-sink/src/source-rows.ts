@@ -42,8 +42,7 @@ export class SourceRows<S extends Source = Source> {
     const { topic, partition, offset } = record;
     const decoded = this.#reader.decode(record.value);
     const { event } = decoded;
-    const about = { memberId: event?.member_id, recordId: this.#layout.recordId(event), key: record.key };
-    if (erased?.refuses({ source: this.#source, ...about })) {
+    if (erased !== null && this.#isErased(erased, record, event)) {
       this.#layout.fill(this.#row, tombstoneOf(record), null);
       this.#encoder.row(this.#row);
       return;
@@ -71,6 +70,11 @@ export class SourceRows<S extends Source = Source> {
       this.#layout.fill(this.#row, { ...as, decode_error: as.decode_error ?? 'unstorable' }, null);
       this.#encoder.row(this.#row);
     }
+  }
+
+  #isErased(erased: Erased, { key }: KafkaRecord, event: EventOf[S] | null): boolean {
+    const recordId = this.#layout.recordId(event);
+    return erased.refuses({ source: this.#source, memberId: event?.member_id, recordId, key });
   }
 
   /** What COPY takes; valid until `reset`. */

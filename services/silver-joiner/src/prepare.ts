@@ -177,8 +177,10 @@ class Collector {
     const { topic, partition, offset, timestampMs: receivedAt, value } = record;
     const tally = this.quality[lane.source];
     const decoded = reader.decode(value);
-    const about = decoded.event === null ? { memberId: null, recordId: null } : intake.about(decoded.event);
-    if (record.erased === 'everything' || this.#erased?.refuses({ source: lane.source, ...about, key: record.key })) {
+    if (
+      record.erased === 'everything' ||
+      (this.#erased !== null && this.#isErased(intake, decoded.event, { lane, record }))
+    ) {
       this.#refuseErased(lane, record);
       return;
     }
@@ -202,6 +204,15 @@ class Collector {
     const identity = intake.table.identity(row);
     into.push({ row, identity, shard, lane: index, topic, partition, offset, receivedAt });
     intake.mark(row, this.#marks(shard), tally);
+  }
+
+  #isErased<E, R extends Version>(
+    intake: Intake<E, R>,
+    event: E | null,
+    { lane: { source }, record: { key } }: { readonly lane: Lane; readonly record: KafkaRecord },
+  ): boolean {
+    const about = event === null ? { memberId: null, recordId: null } : intake.about(event);
+    return this.#erased?.refuses({ source, ...about, key }) === true;
   }
 
   /** Of a member who was erased: nothing of the record is kept but that it was there. */
