@@ -10,7 +10,7 @@ import { EXPECTATIONS, type Expectation, type RuleId } from './domain/expectatio
 import { COUNTED, type QualityTally, ruleOfReason, ruleOfWarning, type Settled, scores } from './domain/quality.ts';
 import { DEFAULT_RULES, openRuleBook } from './domain/rules.ts';
 import { RecordJudge } from './judge.ts';
-import { type PreparedBatch, prepareBatch } from './prepare.ts';
+import { type PreparedBatch, type PrepareOptions, prepareBatch } from './prepare.ts';
 import { qualityMetrics } from './quality-metrics.ts';
 import { BatchEncoder } from './staging.ts';
 
@@ -28,8 +28,12 @@ const GONE = new Erased('k'.repeat(32), memberHash('k'.repeat(32), 'gone'));
 async function prepared(
   source: Source,
   values: readonly (Buffer | null)[],
-  horizon: number | null = null,
+  o: Partial<Pick<PrepareOptions, 'again' | 'losses'>> & {
+    readonly horizon?: number | null;
+    readonly erased?: 'everything';
+  } = {},
 ): Promise<PreparedBatch> {
+  const { horizon = null, again = false, losses = [], erased = null } = o;
   const records = values.map(
     (value, offset): KafkaRecord => ({
       topic: source,
@@ -39,6 +43,7 @@ async function prepared(
       key: null,
       value,
       headers: null,
+      erased,
     }),
   );
   const chunk: PartitionChunk = {
@@ -58,8 +63,8 @@ async function prepared(
       policy: { version: 1, refusedBefore: horizon, erased: GONE },
       sourceOf: () => source,
       reading,
-      losses: [],
-      again: false,
+      losses,
+      again,
     },
     new BatchEncoder(),
   );
@@ -255,7 +260,7 @@ describe('the rules', () => {
 describe('a record that is quarantined', () => {
   it.each(listed(refused))('$source, $name: breaks the rule of its reason alone', async (example) => {
     const { source, name, value, horizon } = example;
-    const { quarantined, quality } = await prepared(source, [valid[source], value], horizon);
+    const { quarantined, quality } = await prepared(source, [valid[source], value], { horizon });
     expect(quarantined.map((record) => record.reasons)).toEqual([[name]]);
     const rule = ruleOfReason(source, name);
     expect(rule).not.toBeNull();
@@ -305,6 +310,35 @@ describe('what applying finds out', () => {
     expect(counted(c.calls, settled)).toMatchObject({ C6: [2, 2], C7: [5, 1], C1: [3, 0] });
     const { quality: m } = await prepared('members', values('members'));
     expect(counted(m.members, settled)).toMatchObject({ P3: [2, 2], P1: [3, 0] });
+  });
+});
+
+describe('a member who was erased', () => {
+  const theirs = journeyBytes({ member_id: 'gone' });
+
+  it('leaves nothing of a record but that it was there, and where something is left of it, that counts for nothing', async () => {
+    for (const [value, erased] of [
+      [theirs, undefined],
+      [null, 'everything'],
+      [valid.journeys, 'everything'],
+    ] as const) {
+      const { quarantined, lanes, shards } = await prepared(
+        'journeys',
+        [value],
+        erased === undefined ? {} : { erased },
+      );
+      expect(quarantined).toEqual([expect.objectContaining({ payload: null, recordId: null, reasons: ['erased'] })]);
+      expect([lanes[0]?.counts.quarantined, shards.size]).toEqual([1, 0]);
+    }
+  });
+
+  it('is refused by a replay without a line in quarantine, but for what live had given up', async () => {
+    const again = await prepared('journeys', [theirs, valid.journeys, theirs], { again: true });
+    expect([again.quarantined, again.lanes[0]?.counts.quarantined]).toEqual([[], 2]);
+    const losses = [{ topic: 'journeys', partition: 0, fromOffset: 2, nextOffset: 3 }];
+    const mended = await prepared('journeys', [theirs, valid.journeys, theirs], { again: true, losses });
+    expect(mended.quarantined.map(({ offset }) => offset)).toEqual([2]);
+    expect(mended.lanes.map(({ counts }) => counts.quarantined)).toEqual([1, 1]);
   });
 });
 
@@ -361,7 +395,7 @@ describe('every reason and warning that the code can give', () => {
   it('has a rule, whatever is sent', async () => {
     await fc.assert(
       fc.asyncProperty(fc.oneof(damagedJson, damagedBytes), async ({ source, value }) => {
-        const { quarantined, quality } = await prepared(source, [value], Date.UTC(2010, 0));
+        const { quarantined, quality } = await prepared(source, [value], { horizon: Date.UTC(2010, 0) });
         const reasons = quarantined.flatMap((record) => record.reasons);
         const warnings = [...quality[source].warnings.keys()];
         const known = { reasons: namesOf(source, 'reasons'), warnings: namesOf(source, 'warnings') };
