@@ -6,6 +6,7 @@ import * as compareNaive from './commands/compare-naive.ts';
 import * as diff from './commands/diff.ts';
 import * as doctor from './commands/doctor.ts';
 import * as drop from './commands/drop.ts';
+import * as erase from './commands/erase.ts';
 import * as generate from './commands/generate.ts';
 import * as generations from './commands/generations.ts';
 import * as importFiles from './commands/import.ts';
@@ -38,6 +39,7 @@ const commands = [
   replay,
   retain,
   quarantine,
+  erase,
   compareNaive,
   importFiles,
   generate,

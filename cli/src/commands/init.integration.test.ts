@@ -159,6 +159,8 @@ describe('on an empty database', () => {
     'gold_1.this_generation': 'gold:u api:S reader:S',
     'ops.bronze_dropped': 'bronze:S silver:S',
     'ops.disclosure': '',
+    'ops.erased': 'bronze:S silver:S',
+    'ops.erasure': '',
     'ops.generation': 'silver:Su gold:S api:S reader:S',
     'ops.horizon': 'bronze:S silver:S gold:S api:S',
     'ops.left_out_verification': 'api:S',

@@ -36,7 +36,16 @@ const moved = ['next_offset', 'last_offset', 'last_fingerprint', 'holes', 'updat
 const counted = ['accepted', 'superseded', 'duplicates', 'conflicts', 'quarantined'];
 const registered = ['pipeline', 'topic', 'partition', 'first_offset', 'next_offset', 'cluster_id'];
 /** A record as it was received. */
-const archived = ['kafka_topic', 'kafka_partition', 'kafka_offset', 'kafka_timestamp', 'kafka_key', 'payload'];
+const archived = [
+  'kafka_topic',
+  'kafka_partition',
+  'kafka_offset',
+  'kafka_timestamp',
+  'kafka_key',
+  'payload',
+  // Whether it was erased.
+  'decode_error',
+];
 const placed = ['kafka_topic', 'kafka_partition', 'kafka_offset'];
 const audited = ['action', 'actor', 'remote_address', 'member_pid', 'key_id', 'purpose', 'fields', 'request_id'];
 
@@ -94,7 +103,7 @@ export function wantedRights(catalog: Catalog): Right[] {
     // Replays: what they are to read, and what was lost and is found again.
     may(role, 'SELECT', 'table', ['ops.replay', 'ops.loss']);
     // What is refused although it is valid.
-    may(role, 'SELECT', 'table', ['ops.policy', 'ops.horizon']);
+    may(role, 'SELECT', 'table', ['ops.policy', 'ops.horizon', 'ops.erased']);
     may(role, 'EXECUTE', 'function', functionsOf('ops', ['mend_loss', 'trim_loss']));
     // What retention has removed from bronze: not to be filled in again, and not missing.
     may(role, 'SELECT', 'table', ['ops.bronze_dropped']);

@@ -75,6 +75,16 @@ test('holes go with the record before them, and holes alone are a chunk without 
   });
 });
 
+test('a chunk that ends with something that was erased proves nothing to Kafka: its position has no fingerprint', () => {
+  for (const erased of ['everything', 'key'] as const) {
+    const buffer = new PartitionBuffer('t', 0, 10);
+    buffer.append([recordAt(10), { ...recordAt(11), key: null, value: null, erased }], 12);
+    expect(buffer.take(2, 1_000)).toMatchObject({ lastOffset: 11, lastFingerprint: null, holes: 0 });
+    buffer.append([{ ...recordAt(12), erased }, recordAt(13)], 14);
+    expect(buffer.take(2, 1_000)).toMatchObject({ lastOffset: 13, lastFingerprint: fingerprintOf(recordAt(13)) });
+  }
+});
+
 test('what does not continue the buffer is refused: a position never moves backwards', () => {
   const buffer = new PartitionBuffer('t', 0, 10);
   buffer.append([recordAt(12)], 13);

@@ -141,7 +141,8 @@ export class PartitionBuffer {
       expectedOffset,
       nextOffset: this.#start,
       lastOffset: last?.offset ?? null,
-      lastFingerprint: last === undefined ? null : fingerprintOf(last),
+      // With what was erased Kafka's record could not be compared.
+      lastFingerprint: last === undefined || last.erased ? null : fingerprintOf(last),
       holes: this.#start - expectedOffset - taken.length,
       records: taken,
     };

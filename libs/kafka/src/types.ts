@@ -12,6 +12,8 @@ export interface KafkaRecord {
   readonly value: Buffer | null;
   /** Null when the record has none. A header that occurs more than once is a list. */
   readonly headers: RecordHeaders | null;
+  /** What of it was erased, so that it is not what Kafka had: only an archive has such records. Null: nothing. */
+  readonly erased?: 'everything' | 'key' | null;
 }
 
 export type RecordHeaders = Readonly<Record<string, Buffer | string | readonly (Buffer | string)[] | undefined>>;

@@ -26,7 +26,7 @@ const bronzeCheck = 'bronze: every offset below the position is there, once';
 export const leftOutByHorizon: readonly NotChecked[] = leftOut.filter(({ name }) => name !== bronzeCheck);
 
 /** Reasons whose name the rules fix; every other violation has a reason of the joiner's own wording. */
-const namedReasons = `('unidentified', 'timestamp_range', 'future', 'emitted_in_future')`;
+const namedReasons = `('unidentified', 'timestamp_range', 'future', 'emitted_in_future', 'erased')`;
 const sorted = (reasons: string, where: string) =>
   `array(select x from unnest(${reasons}) x where ${where} order by x collate "C")`;
 
@@ -123,11 +123,7 @@ select s.shard, coalesce(l.last_seq, r.read_seq, 0) as last_seq,
       name: 'watermarks',
       key: ['source'],
       columns: ['watermark'],
-      expected: `
-select s.source, max(p.watermark) as watermark
-  from (values ('digital', 'journey'), ('calls', 'call')) s (source, kind)
-  left join oracle_partition p using (kind)
- group by s.source`,
+      expected: 'select source, watermark from oracle_heard',
       actual: `
 select 'digital' as source, max(wm_digital) as watermark from ops.shard where generation = ${generation}
 union all select 'calls', max(wm_calls) from ops.shard where generation = ${generation}`,

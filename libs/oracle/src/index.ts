@@ -67,8 +67,8 @@ interface Recomputed {
 }
 
 /**
- * Builds the temporary tables oracle_* (records, winners, facts) from the bronze records below silver's positions. Needs
- * bronze and ops only. Gives the generation's rules.
+ * Builds the temporary tables oracle_* (records, winners, facts) from the bronze records below silver's positions. Of silver it
+ * needs the quarantine, for records that were erased. Gives the generation's rules.
  */
 export async function recompute(query: OracleQuery, options: OracleOptions): Promise<OracleRules> {
   return (await recomputed(query, options)).rules;

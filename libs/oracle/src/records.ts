@@ -1,7 +1,7 @@
 /** Bronze records below silver's positions, normalised and judged (leakage-rules.md 1, quality-and-privacy.md 8.2). */
 import { ageReason, type Horizon, isRefused, refusedStages, wronglyRefusedStages } from './horizon.ts';
 import { isElsewhere, isRead, type Scope } from './range.ts';
-import { codeForm, cutText, epochMs, identifier, idForm, keyForm, literal, textArray } from './sql.ts';
+import { codeForm, cutText, epochMs, identifier, idForm, keyForm, literal, textArray, wholeNumber } from './sql.ts';
 import type { OracleOptions, OracleRules } from './types.ts';
 
 const kinds = ['journey', 'call', 'profile'] as const;
@@ -151,9 +151,30 @@ const profileRules: RecordRules = {
            or ${tooLong('member_id')} then 'invalid' end`,
 };
 
+/**
+ * Records of which erasure has left only that they were there. Silver may have kept such a record, when there was something to
+ * keep, or have quarantined it, for a reason that nothing tells any more: which of the two, its own word is taken for.
+ */
+const tombstoneStages = ({ schemas }: OracleOptions) => [
+  `create temp table oracle_tombstone on commit drop as
+select t.*, q.kafka_offset is not null as quarantined, q.reasons
+  from (${kinds
+    .map(
+      (kind) =>
+        `select ${literal(kind)} as kind, position_no, kafka_offset from oracle_${kind} where reasons = array['erased']`,
+    )
+    .join(' union all ')}) t
+  join oracle_position p using (position_no)
+  left join ${identifier(schemas.silver)}.quarantine_record q
+    on q.kafka_topic = p.topic and q.kafka_partition = p.partition and q.kafka_offset = t.kafka_offset`,
+  'analyze oracle_tombstone',
+];
+
 /** What was read per partition, and what of it cannot be used; from all records, before only the winners are left. */
 const countStages = [
   `create temp table oracle_partition on commit drop as
+select r.kind, r.position_no, r.records, r.quarantined - coalesce(t.kept, 0) as quarantined, r.watermark
+  from (
 ${[
   ['journey', 'least("timestamp", emitted_at)'],
   ['call', 'least(call_timestamp, emitted_at)'],
@@ -165,20 +186,33 @@ select ${literal(kind ?? '')} as kind, position_no, count(*) as records, count(r
        max(case when reasons is null then ${heard} end) as watermark
   from oracle_${kind} group by position_no`,
   )
-  .join(' union all ')}`,
+  .join(' union all ')}) r
+  left join (select position_no, count(*) as kept from oracle_tombstone where not quarantined group by position_no) t
+    using (position_no)`,
   `create temp table oracle_quarantine on commit drop as
 ${kinds
   .map(
     (kind) => `
-select ${literal(sourceOf[kind])} as source, p.topic as kafka_topic, p.partition as kafka_partition, r.kafka_offset, r.reasons,
+select ${literal(sourceOf[kind])} as source, p.topic as kafka_topic, p.partition as kafka_partition, r.kafka_offset,
+       coalesce(t.reasons, r.reasons) as reasons,
        ${kind === 'call' ? `case when 'unidentified' = any (r.reasons) then r.call_id end` : 'null'} as unidentified_call
   from oracle_${kind} r
   join oracle_position p using (position_no)
- where r.reasons is not null`,
+  left join oracle_tombstone t using (position_no, kafka_offset)
+ where r.reasons is not null and t.quarantined is not false`,
   )
   .join(' union all ')}`,
   'analyze oracle_quarantine',
 ];
+
+/** The greatest event times heard of. What was erased may have been the newest: then silver's own word is taken, if it is later. */
+const watermarkStage = ({ generation }: OracleOptions) => `create temp table oracle_heard on commit drop as
+select s.source, greatest(max(p.watermark), case when exists (select from oracle_tombstone t where t.kind = s.kind) then
+         (select max(case s.kind when 'journey' then wm_digital else wm_calls end) from ops.shard
+           where generation = ${wholeNumber(generation)}) end) as watermark
+  from (values ('digital', 'journey'), ('calls', 'call')) s (source, kind)
+  left join oracle_partition p using (kind)
+ group by s.source, s.kind`;
 
 // Content = the fields of contracts.md section 2 in order, as text, without revision and emitted_at; a re-sent copy with
 // another emitted_at is a duplicate. Arrays compare null as the greatest, as the rule wants.
@@ -314,7 +348,7 @@ export function readStages(options: OracleOptions, rules: OracleRules, scope: Sc
     ...(scope === null ? readAll(options, rules) : readDays(options, rules, scope)),
     ...(horizon === null ? [] : wronglyRefusedStages(horizon)),
     ...kinds.map((kind) => `analyze oracle_${kind}`),
-    ...(scope === null ? countStages : []),
+    ...(scope === null ? [...tombstoneStages(options), ...countStages, watermarkStage(options)] : []),
   ];
 }
 

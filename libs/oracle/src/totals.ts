@@ -25,7 +25,7 @@ const stored = (gold: string, view: string, columns: readonly string[]) =>
 const clock = (rules: OracleRules) => `
   select case when count(watermark) = 2 then (min(watermark) at time zone ${literal(rules.timeZone)})::date end as today,
          least((select min(local_date) from oracle_call_fact), (select min(local_date) from oracle_outcome)) as first_day
-    from (select kind, max(watermark) as watermark from oracle_partition where kind <> 'profile' group by kind) w`;
+    from oracle_heard w`;
 
 /** Calls by the call's local date, journeys by the journey's; grouped by `group`, restricted by `where`. */
 function perType(o: { group: string; where: string }): string {

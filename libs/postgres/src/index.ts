@@ -4,6 +4,7 @@ export type { Connection, Guards, QueryAnswer, Queryable } from './connection.ts
 export { CopyEncoder, type CopyType } from './copy-encoder.ts';
 export type { CopySource } from './copy-in.ts';
 export { type DropOptions, type Dropped, dropGeneration, neverDropped } from './drop.ts';
+export { type About, ERASED_MAX, Erased, memberHash, mustFit, recordHash } from './erased.ts';
 export {
   CommitUnknownError,
   insufficientPrivilege,

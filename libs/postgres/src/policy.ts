@@ -1,4 +1,5 @@
 import type { Queryable } from './connection.ts';
+import { type Erased, loadErased } from './erased.ts';
 
 /** What is refused although it is valid, as it holds at a time. */
 export interface Policy {
@@ -10,6 +11,13 @@ export interface Policy {
    * was made, which begins later. Epoch milliseconds; null: everything that is refused is told of.
    */
   readonly untoldBefore: number | null;
+  /** Who was erased; null: nobody. */
+  readonly erased: Erased | null;
+}
+
+interface Given {
+  readonly generation: number | null;
+  readonly key: () => string | null;
 }
 
 const LOAD = `
@@ -19,10 +27,11 @@ const LOAD = `
     left join ops.horizon h on h.generation = $1
     left join ops.generation g on g.id = h.generation`;
 
-async function loadPolicy(db: Queryable, generation: number | null): Promise<Policy> {
-  const [policy] = (await db.query<Policy>(LOAD, [generation])).rows;
+/** The version first: what is read after it may be newer, and is judged again then, but never older. */
+async function loadPolicy(db: Queryable, { generation, key }: Given): Promise<Policy> {
+  const [policy] = (await db.query<Omit<Policy, 'erased'>>(LOAD, [generation])).rows;
   if (policy === undefined) throw new Error('ops.policy is empty: its row was deleted, insert it again');
-  return policy;
+  return { ...policy, erased: await loadErased(db, key) };
 }
 
 /**
@@ -31,18 +40,26 @@ async function loadPolicy(db: Queryable, generation: number | null): Promise<Pol
  */
 export class PolicyInForce {
   readonly #db: Queryable;
-  readonly #generation: number | null;
+  readonly #given: Given;
   #now: Policy;
 
-  private constructor(db: Queryable, o: { readonly generation: number | null; readonly now: Policy }) {
+  private constructor(db: Queryable, given: Given, now: Policy) {
     this.#db = db;
-    this.#generation = o.generation;
-    this.#now = o.now;
+    this.#given = given;
+    this.#now = now;
   }
 
-  /** `generation` null: of bronze, where nothing is too old. */
-  static async open(db: Queryable, generation: number | null): Promise<PolicyInForce> {
-    return new PolicyInForce(db, { generation, now: await loadPolicy(db, generation) });
+  /**
+   * `generation` null: of bronze, where nothing is too old. `key` gives the key of pseudonyms, null if there is none, and is asked
+   * once somebody was erased: throws SettingsError where it is not the one by which that was done.
+   */
+  static async open(
+    db: Queryable,
+    generation: number | null,
+    key: () => string | null = () => null,
+  ): Promise<PolicyInForce> {
+    const given = { generation, key };
+    return new PolicyInForce(db, given, await loadPolicy(db, given));
   }
 
   get now(): Policy {
@@ -50,6 +67,6 @@ export class PolicyInForce {
   }
 
   async reload(): Promise<void> {
-    this.#now = await loadPolicy(this.#db, this.#generation);
+    this.#now = await loadPolicy(this.#db, this.#given);
   }
 }

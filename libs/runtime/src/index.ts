@@ -32,6 +32,12 @@ export { Lifecycle, type Part, type StopReport } from './lifecycle.ts';
 export { createLogger, describeError, type Logger, type LoggerOptions } from './logger.ts';
 export { type Counter, type Gauge, type Histogram, type MetricOptions, Metrics } from './metrics.ts';
 export { keepPace, type PaceOptions } from './pace.ts';
+export {
+  ensurePseudonymKey,
+  pseudonymKeyId,
+  pseudonymKeySettings,
+  readPseudonymKey,
+} from './pseudonym-key.ts';
 export { RefusedError } from './refused-error.ts';
 export { type PrepareContext, runService, type ServiceContext, type ServiceOptions } from './service.ts';
 export {

@@ -38,6 +38,8 @@ export interface ServiceOptions<S> {
   check?(context: PrepareContext<S>): Promise<readonly string[]>;
   /** Answers questions about its rules, a line of JSON for each, in their order: all that it does when it is run with --judge. */
   judge?(context: PrepareContext<S>, questions: AsyncIterable<string>): AsyncIterable<string>;
+  /** Removes what an erasure names, an order of it a line of JSON, with answers likewise: all that it does with --erase. */
+  erase?(context: PrepareContext<S>, orders: AsyncIterable<string>): AsyncIterable<string>;
   /** Starts parts in order. When it returns, the service is started; ready it is when every health check says so. */
   start(context: ServiceContext<S>): Promise<void>;
   readonly shutdownDeadlineMs?: number;
@@ -83,7 +85,7 @@ export async function runService<S>(options: ServiceOptions<S>): Promise<void> {
 }
 
 /** What a service can do instead of running. */
-const modes = ['prepare', 'check', 'judge'] as const;
+const modes = ['prepare', 'check', 'judge', 'erase'] as const;
 
 async function runOnce<S>(
   options: ServiceOptions<S>,
@@ -91,7 +93,7 @@ async function runOnce<S>(
   settings: S & CommonSettings,
 ): Promise<number> {
   // Where stdout belongs to the answers, the log goes to stderr.
-  const stream = destination({ fd: mode === 'judge' ? 2 : 1, sync: true });
+  const stream = destination({ fd: mode === 'judge' || mode === 'erase' ? 2 : 1, sync: true });
   const log = createLogger({ service: options.name, level: settings.logLevel, stream });
   try {
     switch (mode) {
@@ -106,6 +108,11 @@ async function runOnce<S>(
       case 'judge': {
         const { stdin: questions, stdout: answers } = process;
         await answerLines((lines) => options.judge?.({ settings, log }, lines) ?? lines, { questions, answers });
+        return 0;
+      }
+      case 'erase': {
+        const { stdin: questions, stdout: answers } = process;
+        await answerLines((lines) => options.erase?.({ settings, log }, lines) ?? lines, { questions, answers });
         return 0;
       }
     }
@@ -226,6 +233,9 @@ function usage<S>(options: ServiceOptions<S>, settings: string): string {
       : []),
     ...(options.judge !== undefined
       ? ['  --judge    answer what would become of records, a line of JSON each (leakage quarantine try)']
+      : []),
+    ...(options.erase !== undefined
+      ? ['  --erase    remove what an erasure names from a generation, an order of it a line (leakage erase)']
       : []),
   ];
   const instead = lines.length === 0 ? '' : `\n\nInstead of running:\n${lines.join('\n')}`;

@@ -2,9 +2,9 @@ import {
   apiSettings,
   databaseSettings,
   kafkaSettings,
+  pseudonymKeySettings,
   type SettingsOf,
   schemaSettings,
-  setting,
 } from '@leakage/runtime';
 
 export const settings = {
@@ -13,13 +13,7 @@ export const settings = {
   silverSchema: schemaSettings.silverSchema,
   goldSchema: schemaSettings.goldSchema,
   ...apiSettings,
-  pseudonymKey: setting.string({
-    env: 'PSEUDONYM_KEY',
-    secret: true,
-    valid: (text) => text.length >= 32,
-    kind: 'a text of at least 32 characters',
-    help: 'Key of the hash that stands for a member in the audit; without it, one is made and kept in LEAKAGE_DATA_DIR/pseudonym.key.',
-  }),
+  ...pseudonymKeySettings,
 };
 
 export type Settings = SettingsOf<typeof settings>;

@@ -8,7 +8,7 @@ import {
   waitForRelation,
   withPool,
 } from '@leakage/postgres';
-import { dataDirectory, type PrepareContext, runService, type ServiceContext } from '@leakage/runtime';
+import { ensurePseudonymKey, type PrepareContext, runService, type ServiceContext } from '@leakage/runtime';
 import { topicTable } from '@leakage/schemas';
 import { createApp } from './app.ts';
 import { auditStore } from './audit-store.ts';
@@ -16,7 +16,7 @@ import { metricsPort, type Settings, settings } from './config.ts';
 import { generationStore } from './generation-store.ts';
 import { goldStore } from './gold-store.ts';
 import { pipelineStore } from './pipeline-store.ts';
-import { keyOfFolder, pseudonyms } from './pseudonym.ts';
+import { pseudonyms } from './pseudonym.ts';
 import { resources } from './resources.ts';
 import { topicEnds } from './topic-ends.ts';
 
@@ -68,7 +68,7 @@ async function listen(
     health,
     gold: goldStore(pool, its.goldSchema),
     audit: auditStore(pool),
-    pseudonyms: pseudonyms(its.pseudonymKey ?? keyOfFolder(dataDirectory())),
+    pseudonyms: pseudonyms(ensurePseudonymKey(its)),
     pipeline: pipelineStore(pool),
     generations: generationStore(pool, { silver: its.silverSchema, gold: its.goldSchema }),
     topicEnds: topicEnds({ access, topics, log }),

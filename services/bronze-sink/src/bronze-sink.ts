@@ -70,14 +70,14 @@ export class BronzeSink implements Stage<ArchiveBatch> {
   /** The rows of records whose schemas are known, in buffers that somebody has to `recycle`. */
   async encode(chunks: readonly PartitionChunk[]): Promise<ArchiveBatch> {
     const { reading, policy, log } = this.#o;
-    const judgedBy = policy.now.version;
+    const { version: judgedBy, erased } = policy.now;
     const rows = this.#idle.pop() ?? newRows(reading.readers, log);
     for (const source of SOURCES) rows[source].reset();
     let records = 0;
     for (const chunk of chunks) {
       const target = rows[this.sourceOf(chunk.topic)];
       for (const record of chunk.records) {
-        target.add(record);
+        target.add(record, erased);
         records += 1;
         if (records % RECORDS_PER_TURN === 0) await nextTurn();
       }

@@ -1,6 +1,7 @@
 import {
   consumerSettings,
   databaseSettings,
+  pseudonymKeySettings,
   registryReaderSettings,
   replaySettings,
   type SettingsOf,
@@ -14,6 +15,7 @@ export const settings = {
   ...registryReaderSettings,
   bronzeSchema: schemaSettings.bronzeSchema,
   ...replaySettings,
+  ...pseudonymKeySettings,
   batchRecordsMax: setting.integer({
     env: 'BRONZE_BATCH_RECORDS',
     default: 10_000,

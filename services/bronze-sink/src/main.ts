@@ -14,7 +14,7 @@ import {
   writerSchemaStore,
 } from '@leakage/postgres';
 import { openReaders } from '@leakage/registry';
-import { type PrepareContext, runService, type ServiceContext } from '@leakage/runtime';
+import { type PrepareContext, readPseudonymKey, runService, type ServiceContext } from '@leakage/runtime';
 import { topicTable } from '@leakage/schemas';
 import { BronzeSink } from './bronze-sink.ts';
 import { pipeline } from './bronze-store.ts';
@@ -77,7 +77,7 @@ async function start(ctx: ServiceContext<BronzeSettings>): Promise<void> {
   const replay = s.replay === undefined ? null : await openReplay(pool, { ...again, id: s.replay }, ctx);
   // A replay looks up what is there, in tables without statistics that are good enough to choose the index by.
   const session = ctx.own(new Session({ url, applicationName, setup: replay === null ? [] : indexedPlansOnly, log }));
-  const policy = await PolicyInForce.open(pool, null);
+  const policy = await PolicyInForce.open(pool, null, () => readPseudonymKey(s));
   const sink = new BronzeSink({ session, policy, topicPrefix, schema, reading, log, metrics });
   const filling = { sink, session, schema, losses: replay === null ? [] : await readLosses(pool, pipeline) };
   const consumer = ctx.own(

@@ -1,12 +1,13 @@
 import type { KafkaRecord } from '@leakage/kafka';
-import { CopyEncoder, type CopySource } from '@leakage/postgres';
+import { CopyEncoder, type CopySource, type Erased } from '@leakage/postgres';
 import type { Logger } from '@leakage/runtime';
 import type { EventOf, Reader, Source } from '@leakage/schemas';
 import { describeHeaders, textHeader } from './domain/headers.ts';
-import { type Layout, layouts, storableInstant } from './domain/layout.ts';
+import { ERASED, ERASED_KEY, type Layout, layouts, type Received, storableInstant } from './domain/layout.ts';
 
 /** The rows of one source in one batch: records in, COPY data out. Used again for later batches. */
 export class SourceRows<S extends Source = Source> {
+  readonly #source: S;
   readonly #layout: Layout<S>;
   readonly #reader: Reader<EventOf[S]>;
   readonly #encoder: CopyEncoder;
@@ -15,6 +16,7 @@ export class SourceRows<S extends Source = Source> {
   #undecoded = 0;
 
   constructor(source: S, reader: Reader<EventOf[S]>, log: Logger) {
+    this.#source = source;
     this.#layout = layouts[source];
     this.#reader = reader;
     this.#encoder = new CopyEncoder(this.#layout.types);
@@ -35,24 +37,31 @@ export class SourceRows<S extends Source = Source> {
     this.#undecoded = 0;
   }
 
-  /** Whatever a record holds, it becomes a row. */
-  add(record: KafkaRecord): void {
+  /** Whatever a record holds, it becomes a row: of one whose member was erased, that it was there and nothing else. */
+  add(record: KafkaRecord, erased: Erased | null): void {
     const { topic, partition, offset } = record;
     const decoded = this.#reader.decode(record.value);
+    const { event } = decoded;
+    if (erased !== null && this.#isErased(erased, record, event)) {
+      this.#layout.fill(this.#row, tombstoneOf(record), null);
+      this.#encoder.row(this.#row);
+      return;
+    }
     if (!decoded.ok) this.#undecoded += 1;
     const as = {
       kafka_topic: topic,
       kafka_partition: partition,
       kafka_offset: offset,
       kafka_timestamp: storableInstant(record.timestampMs),
-      kafka_key: record.key,
+      // It may name another member than the value does.
+      kafka_key: erased?.hasKey(record.key) ? ERASED_KEY : record.key,
       headers: describeHeaders(record.headers),
       payload: record.value,
       schema_id: decoded.schemaId,
       decode_error: decoded.ok ? null : decoded.error,
       source_file: textHeader(record.headers, 'source_file'),
     };
-    this.#layout.fill(this.#row, as, decoded.event);
+    this.#layout.fill(this.#row, as, event);
     try {
       this.#encoder.row(this.#row);
     } catch (error) {
@@ -63,9 +72,30 @@ export class SourceRows<S extends Source = Source> {
     }
   }
 
+  #isErased(erased: Erased, { key }: KafkaRecord, event: EventOf[S] | null): boolean {
+    const recordId = this.#layout.recordId(event);
+    return erased.refuses({ source: this.#source, memberId: event?.member_id, recordId, key });
+  }
+
   /** What COPY takes; valid until `reset`. */
   finish(schema: string): CopySource {
     const { table, columns } = this.#layout;
     return { table: `${schema}.${table}`, columns, data: this.#encoder.finish() };
   }
+}
+
+/** What is kept of a record that must not be kept: where it was, and when. */
+function tombstoneOf({ topic, partition, offset, timestampMs }: KafkaRecord): Received {
+  return {
+    kafka_topic: topic,
+    kafka_partition: partition,
+    kafka_offset: offset,
+    kafka_timestamp: storableInstant(timestampMs),
+    kafka_key: null,
+    headers: null,
+    payload: null,
+    schema_id: null,
+    decode_error: ERASED,
+    source_file: null,
+  };
 }

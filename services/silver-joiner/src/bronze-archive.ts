@@ -34,7 +34,8 @@ select topic, partition, first_offset as low, next_offset as high, holes, cluste
 function readStatement(table: string): string {
   return `
 select r.kafka_partition as partition, r.kafka_offset as "offset", r.kafka_timestamp as "timestampMs", r.kafka_key as key,
-       r.payload as value
+       r.payload as value,
+       case when r.decode_error = 'erased' then 'everything' when r.kafka_key = '' then 'key' end as erased
   from ${table} r
  where r.kafka_topic = $1 and r.kafka_offset >= $2 and r.kafka_offset < $3
    and r.kafka_offset >= ($4::bigint[])[r.kafka_partition + 1] and r.kafka_offset < ($5::bigint[])[r.kafka_partition + 1]`;

@@ -2,6 +2,7 @@ import {
   consumerSettings,
   databaseSettings,
   generationSettings,
+  pseudonymKeySettings,
   registryReaderSettings,
   registryWriterSettings,
   relaySettings,
@@ -45,6 +46,7 @@ export const settings = {
   silverSchema: schemaSettings.silverSchema,
   ...generationSettings,
   ...replaySettings,
+  ...pseudonymKeySettings,
   batchRecordsMax: setting.integer({
     env: 'SILVER_BATCH_RECORDS',
     default: 10_000,

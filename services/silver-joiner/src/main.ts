@@ -24,11 +24,20 @@ import {
   writerSchemaStore,
 } from '@leakage/postgres';
 import { openReaders, type Reading, type ReadingOptions } from '@leakage/registry';
-import { HealthState, type PrepareContext, runService, type ServiceContext, SettingsError } from '@leakage/runtime';
+import {
+  HealthState,
+  type PrepareContext,
+  readPseudonymKey,
+  runService,
+  type ServiceContext,
+  SettingsError,
+} from '@leakage/runtime';
 import { shardOf, sourceOfTopic, topicTable } from '@leakage/schemas';
 import { readBronze } from './bronze-reading.ts';
 import { metricsPort, type SilverSettings, settings } from './config.ts';
 import { openRuleBook } from './domain/rules.ts';
+import { carryOut } from './erase.ts';
+import { Eraser } from './eraser.ts';
 import { explicitRules, generationProblems, openGeneration, rulesOf } from './generation.ts';
 import { GenerationWatch } from './generation-watch.ts';
 import { Joiner } from './joiner.ts';
@@ -50,6 +59,7 @@ await runService<SilverSettings>({
   prepare,
   check,
   judge,
+  erase,
   start,
 });
 
@@ -86,7 +96,7 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
   );
   const joiner = new Joiner({
     prepare: { ...judging, sourceOf: (topic) => sourceOfTopic(topicPrefix, topic), losses, again: replay !== null },
-    policy: await PolicyInForce.open(pool, id),
+    policy: await PolicyInForce.open(pool, id, () => readPseudonymKey(s)),
     session,
     store: new SilverStore({ schema, generation: id, pipeline, book: judging.book }),
     metrics: joinerMetrics(metrics),
@@ -139,7 +149,7 @@ function readingOf(
 
 /** By what records are judged, whether they are stored or only asked about. */
 function judgingOf(generation: Generation, reading: Reading): Omit<PrepareOptions, 'sourceOf' | 'policy'> {
-  return { book: openRuleBook(generation.rules, shardOf), reading, losses: [] };
+  return { book: openRuleBook(generation.rules, shardOf), reading, losses: [], again: false };
 }
 
 /** One that ends somewhere reads the partitions that it was given, and none that came later. */
@@ -190,10 +200,42 @@ async function* judge({ settings: s, log }: PrepareContext<SilverSettings>, ques
     const problems = await generationProblems(pool, id, explicitRules(rulesOf(s)));
     if (generation === null || problems.length > 0) throw new SettingsError(problems);
     const reading = readingOf(s, { pool, log, health: new HealthState(), signal: new AbortController().signal });
-    const policy = await PolicyInForce.open(pool, id);
+    const policy = await PolicyInForce.open(pool, id, () => readPseudonymKey(s));
     const judge = new RecordJudge({ ...judgingOf(generation, reading), policy: { ...policy.now, untoldBefore: null } });
     for await (const question of questions) yield JSON.stringify(await judge.judge(question));
   } finally {
     await pool.stop();
+  }
+}
+
+/** Of what was erased, everything that the generation has. The command has seen to it that nothing of it comes any more. */
+async function* erase({ settings: s, log }: PrepareContext<SilverSettings>, orders: AsyncIterable<string>) {
+  const { databaseUrl: url } = s;
+  const applicationName = 'silver-joiner erase';
+  const generation = await withPool({ url, applicationName, max: 1, log }, async (pool) => {
+    const id = await workingGeneration(pool, s.generation);
+    // By the rules that the generation has, whatever is set here.
+    const problems = await generationProblems(pool, id, {});
+    const found = await loadGeneration(pool, id);
+    if (found === null || problems.length > 0) throw new SettingsError(problems);
+    return found;
+  });
+  const { id, rules } = generation;
+  const session = new Session({
+    url,
+    applicationName,
+    setup: [...indexedPlansOnly, sortInMemory, ...stagingTables],
+    log,
+  });
+  try {
+    const eraser = new Eraser({
+      session,
+      schema: `${s.silverSchema}_${id}`,
+      generation: id,
+      book: openRuleBook(rules, shardOf),
+    });
+    for await (const order of orders) yield JSON.stringify(await carryOut(eraser, order));
+  } finally {
+    await session.stop();
   }
 }

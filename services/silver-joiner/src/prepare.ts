@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as yieldToLoop } from 'node:timers/promises';
 import type { KafkaRecord, PartitionChunk } from '@leakage/kafka';
-import { type CopySource, type LostRange, lostWithin, type Policy } from '@leakage/postgres';
+import { type CopySource, type Erased, type LostRange, lostWithin, type Policy } from '@leakage/postgres';
 import type { Reading } from '@leakage/registry';
 import type { CallLog, DigitalJourneyEvent, MemberProfile, Reader, Readers, Source } from '@leakage/schemas';
 import { type CleanContext, type Cleaned, cleanCall, cleanJourney, cleanProfile } from './domain/clean.ts';
-import type { Warning } from './domain/expectations.ts';
+import type { Reason, Warning } from './domain/expectations.ts';
 import { QualityTally } from './domain/quality.ts';
 import { type Outcome, type Reduced, reduceBatch } from './domain/reduce.ts';
 import type { RuleBook } from './domain/rules.ts';
@@ -58,9 +58,11 @@ export interface PrepareOptions {
   readonly reading: Reading;
   /** What the live pipeline has given up for lost, where that is read again. */
   readonly losses: readonly LostRange[];
-  /** The live pipeline has read these records: what it took in then is not late now. */
-  readonly again?: boolean;
+  /** It is a replay: the live pipeline has said what became of these records, but for what it had given up. */
+  readonly again: boolean;
 }
+
+const ERASED = 'erased' satisfies Reason;
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
@@ -70,6 +72,8 @@ interface Intake<E, R extends Version> {
   clean(event: E, kafkaTimestamp: number, context: CleanContext): Cleaned<R>;
   /** What a person would look a refused record up by. */
   id(event: E): string | null;
+  /** Whose it is, and what else but its member tells it from others. */
+  about(event: E): { readonly memberId: string | null; readonly recordId: string | null };
   /** What a valid record says about time and about itself. */
   mark(row: R, marks: Watermarks, tally: QualityTally): void;
 }
@@ -78,6 +82,7 @@ const JOURNEY_INTAKE: Intake<DigitalJourneyEvent, JourneyEvent> = {
   table: JOURNEYS,
   clean: cleanJourney,
   id: (event) => event.event_id,
+  about: (event) => ({ memberId: event.member_id, recordId: event.event_id }),
   mark: (row, marks, tally) => {
     marks.digital = later(marks.digital, Math.min(row.timestamp, row.emitted_at));
     tally.time(row.timestamp, row);
@@ -89,6 +94,7 @@ const CALL_INTAKE: Intake<CallLog, Call> = {
   table: CALLS,
   clean: cleanCall,
   id: (event) => event.call_id,
+  about: (event) => ({ memberId: event.member_id, recordId: event.call_id }),
   mark: (row, marks, tally) => {
     marks.calls = later(marks.calls, Math.min(row.call_timestamp, row.emitted_at));
     tally.time(row.call_timestamp, row);
@@ -99,6 +105,7 @@ const MEMBER_INTAKE: Intake<MemberProfile, Profile> = {
   table: MEMBERS,
   clean: cleanProfile,
   id: (event) => event.member_id,
+  about: (event) => ({ memberId: event.member_id, recordId: null }),
   mark: () => {
     // Profiles have no watermark: they are valid from an instant on, and may be known long before it.
   },
@@ -132,13 +139,17 @@ class Collector {
   readonly #clean: CleanContext;
   readonly #losses: readonly LostRange[];
   readonly #untoldBefore: number;
+  readonly #erased: Erased | null;
+  readonly #again: boolean;
 
-  constructor({ book, policy, reading, losses, again = false }: PrepareOptions) {
+  constructor({ book, policy, reading, losses, again }: PrepareOptions) {
     this.#readers = reading.readers;
     this.#book = book;
     this.#clean = { aligner: book.aligner, sha256, horizon: policy.refusedBefore };
     this.#losses = losses;
     this.#untoldBefore = again ? Number.POSITIVE_INFINITY : (policy.untoldBefore ?? Number.NEGATIVE_INFINITY);
+    this.#erased = policy.erased;
+    this.#again = again;
   }
 
   open(chunk: PartitionChunk, source: Source): OpenedLane[] {
@@ -169,6 +180,13 @@ class Collector {
     const { topic, partition, offset, timestampMs: receivedAt, value } = record;
     const tally = this.quality[lane.source];
     const decoded = reader.decode(value);
+    if (
+      record.erased === 'everything' ||
+      (this.#erased !== null && this.#isErased(intake, decoded.event, { lane, record }))
+    ) {
+      this.#refuseErased(lane, record);
+      return;
+    }
     const cleaned = decoded.ok
       ? intake.clean(decoded.event, receivedAt, this.#clean)
       : ({ ok: false, reasons: [decoded.error] } as const);
@@ -190,6 +208,27 @@ class Collector {
     const identity = intake.table.identity(row);
     into.push({ row, identity, shard, lane: index, topic, partition, offset, receivedAt });
     intake.mark(row, this.#marks(shard), tally);
+  }
+
+  #isErased<E, R extends Version>(
+    intake: Intake<E, R>,
+    event: E | null,
+    { lane: { source }, record: { key } }: { readonly lane: Lane; readonly record: KafkaRecord },
+  ): boolean {
+    const about = event === null ? { memberId: null, recordId: null } : intake.about(event);
+    return this.#erased?.refuses({ source, ...about, key }) === true;
+  }
+
+  /** Of a member who was erased: nothing of the record is kept but that it was there. */
+  #refuseErased(lane: Lane, { topic, partition, offset, timestampMs: receivedAt }: KafkaRecord): void {
+    const { source, lost } = lane;
+    const reasons = [ERASED];
+    // The live pipeline may have kept it, when the member was still there, and counted it so.
+    if (!this.#again || lost !== null) {
+      this.quarantined.push({ source, topic, partition, offset, receivedAt, payload: null, recordId: null, reasons });
+    }
+    lane.counts.quarantined += 1;
+    this.quality[source].refuse(reasons);
   }
 
   #marks(shard: number): Watermarks {

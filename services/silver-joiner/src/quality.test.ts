@@ -1,5 +1,5 @@
 import type { KafkaRecord, PartitionChunk } from '@leakage/kafka';
-import type { LostRange } from '@leakage/postgres';
+import { Erased, memberHash } from '@leakage/postgres';
 import type { Reading } from '@leakage/registry';
 import { Metrics } from '@leakage/runtime';
 import { type Contract, contracts, type LearningReader, type Source, shardOf } from '@leakage/schemas';
@@ -10,7 +10,7 @@ import { EXPECTATIONS, type Expectation, type RuleId } from './domain/expectatio
 import { COUNTED, type QualityTally, ruleOfReason, ruleOfWarning, type Settled, scores } from './domain/quality.ts';
 import { DEFAULT_RULES, openRuleBook } from './domain/rules.ts';
 import { RecordJudge } from './judge.ts';
-import { type PreparedBatch, prepareBatch } from './prepare.ts';
+import { type PreparedBatch, type PrepareOptions, prepareBatch } from './prepare.ts';
 import { qualityMetrics } from './quality-metrics.ts';
 import { BatchEncoder } from './staging.ts';
 
@@ -21,14 +21,20 @@ const LONG = 'x'.repeat(201);
 const SOURCES = ['journeys', 'calls', 'members'] as const;
 const RULES: readonly Expectation[] = EXPECTATIONS;
 const book = openRuleBook(DEFAULT_RULES, shardOf);
+/** The member `gone` was erased. */
+const GONE = new Erased('k'.repeat(32), memberHash('k'.repeat(32), 'gone'));
 
 /** What silver-joiner does with these values of one topic before it reads state. */
 async function prepared(
   source: Source,
   values: readonly (Buffer | null)[],
-  horizon: number | null = null,
-  o: { readonly untoldBefore?: number; readonly again?: boolean; readonly losses?: readonly LostRange[] } = {},
+  o: Partial<Pick<PrepareOptions, 'again' | 'losses'>> & {
+    readonly horizon?: number | null;
+    readonly untoldBefore?: number;
+    readonly erased?: 'everything';
+  } = {},
 ): Promise<PreparedBatch> {
+  const { horizon = null, again = false, losses = [], erased = null } = o;
   const records = values.map(
     (value, offset): KafkaRecord => ({
       topic: source,
@@ -38,6 +44,7 @@ async function prepared(
       key: null,
       value,
       headers: null,
+      erased,
     }),
   );
   const chunk: PartitionChunk = {
@@ -54,11 +61,11 @@ async function prepared(
     [chunk],
     {
       book,
-      policy: { version: 1, refusedBefore: horizon, untoldBefore: o.untoldBefore ?? null },
+      policy: { version: 1, refusedBefore: horizon, untoldBefore: o.untoldBefore ?? null, erased: GONE },
       sourceOf: () => source,
       reading,
-      losses: o.losses ?? [],
-      again: o.again ?? false,
+      losses,
+      again,
     },
     new BatchEncoder(),
   );
@@ -138,6 +145,7 @@ const refused: Readonly<Record<Source, Readonly<Record<string, Buffer | null>>>>
     future: journeyBytes({ timestamp: NOW + DAY }),
     emitted_in_future: journeyBytes({ emitted_at: NOW + DAY }),
     beyond_retention: journeyBytes({ timestamp: Date.UTC(2005, 0), emitted_at: NOW }),
+    erased: journeyBytes({ member_id: 'gone' }),
   },
   calls: {
     ...misread('calls'),
@@ -151,6 +159,7 @@ const refused: Readonly<Record<Source, Readonly<Record<string, Buffer | null>>>>
     future: callBytes({ call_timestamp: NOW + DAY }),
     emitted_in_future: callBytes({ emitted_at: NOW + DAY }),
     beyond_retention: callBytes({ call_timestamp: Date.UTC(2005, 0), emitted_at: NOW }),
+    erased: callBytes({ member_id: 'gone' }),
   },
   members: {
     ...misread('members'),
@@ -165,6 +174,7 @@ const refused: Readonly<Record<Source, Readonly<Record<string, Buffer | null>>>>
     'missing:enrollment_date': memberBytes({ enrollment_date: null }),
     'future:enrollment_date': memberBytes({ enrollment_date: '2026-03-03' }),
     'timestamp_range:valid_from': json('members', { valid_from: TOO_FAR }),
+    erased: memberBytes({ member_id: 'gone' }),
   },
 };
 
@@ -220,7 +230,7 @@ function counted(tally: QualityTally, settled = nothingSettled): Partial<Record<
 describe('the rules', () => {
   it('have the ids of their table, each once', () => {
     expect(EXPECTATIONS.map((rule) => rule.id).join(' ')).toBe(
-      'D1 D2 D3 D4 D5 D6 C1 C2 C3 C4 C5 C6 C7 C8 P1 P2 P3 S1 S2 S3 S4 R1 R2',
+      'D1 D2 D3 D4 D5 D6 C1 C2 C3 C4 C5 C6 C7 C8 P1 P2 P3 S1 S2 S3 S4 E1 R1 R2',
     );
   });
 
@@ -251,7 +261,7 @@ describe('the rules', () => {
 describe('a record that is quarantined', () => {
   it.each(listed(refused))('$source, $name: breaks the rule of its reason alone', async (example) => {
     const { source, name, value, horizon } = example;
-    const { quarantined, quality } = await prepared(source, [valid[source], value], horizon);
+    const { quarantined, quality } = await prepared(source, [valid[source], value], { horizon });
     expect(quarantined.map((record) => record.reasons)).toEqual([[name]]);
     const rule = ruleOfReason(source, name);
     expect(rule).not.toBeNull();
@@ -272,8 +282,8 @@ describe('a record that is quarantined', () => {
 describe('a record that is refused for nothing but its age', () => {
   const old = valid.calls;
   const both = callBytes({ member_id: null });
-  const told = async (o: Parameters<typeof prepared>[3]) => {
-    const { quarantined, lanes } = await prepared('calls', [old, both], NOW + 1, o);
+  const told = async (o: Parameters<typeof prepared>[2]) => {
+    const { quarantined, lanes } = await prepared('calls', [old, both], { horizon: NOW + 1, ...o });
     return {
       counted: lanes.reduce((sum, { counts }) => sum + counts.quarantined, 0),
       told: quarantined.map(({ offset, reasons }) => `${offset} ${reasons.join(' ')}`),
@@ -332,6 +342,35 @@ describe('what applying finds out', () => {
   });
 });
 
+describe('a member who was erased', () => {
+  const theirs = journeyBytes({ member_id: 'gone' });
+
+  it('leaves nothing of a record but that it was there, and where something is left of it, that counts for nothing', async () => {
+    for (const [value, erased] of [
+      [theirs, undefined],
+      [null, 'everything'],
+      [valid.journeys, 'everything'],
+    ] as const) {
+      const { quarantined, lanes, shards } = await prepared(
+        'journeys',
+        [value],
+        erased === undefined ? {} : { erased },
+      );
+      expect(quarantined).toEqual([expect.objectContaining({ payload: null, recordId: null, reasons: ['erased'] })]);
+      expect([lanes[0]?.counts.quarantined, shards.size]).toEqual([1, 0]);
+    }
+  });
+
+  it('is refused by a replay without a line in quarantine, but for what live had given up', async () => {
+    const again = await prepared('journeys', [theirs, valid.journeys, theirs], { again: true });
+    expect([again.quarantined, again.lanes[0]?.counts.quarantined]).toEqual([[], 2]);
+    const losses = [{ topic: 'journeys', partition: 0, fromOffset: 2, nextOffset: 3 }];
+    const mended = await prepared('journeys', [theirs, valid.journeys, theirs], { again: true, losses });
+    expect(mended.quarantined.map(({ offset }) => offset)).toEqual([2]);
+    expect(mended.lanes.map(({ counts }) => counts.quarantined)).toEqual([1, 1]);
+  });
+});
+
 describe('every reason and warning that the code can give', () => {
   it('is one of a rule, and every one of a rule has an example here', () => {
     for (const source of SOURCES) {
@@ -385,7 +424,7 @@ describe('every reason and warning that the code can give', () => {
   it('has a rule, whatever is sent', async () => {
     await fc.assert(
       fc.asyncProperty(fc.oneof(damagedJson, damagedBytes), async ({ source, value }) => {
-        const { quarantined, quality } = await prepared(source, [value], Date.UTC(2010, 0));
+        const { quarantined, quality } = await prepared(source, [value], { horizon: Date.UTC(2010, 0) });
         const reasons = quarantined.flatMap((record) => record.reasons);
         const warnings = [...quality[source].warnings.keys()];
         const known = { reasons: namesOf(source, 'reasons'), warnings: namesOf(source, 'warnings') };
@@ -404,9 +443,10 @@ describe('the judge of records that nobody has sent yet', () => {
   const judge = (horizon: number | null | undefined, question: unknown) =>
     new RecordJudge({
       book,
-      policy: { version: 1, refusedBefore: horizon ?? null, untoldBefore: null },
+      policy: { version: 1, refusedBefore: horizon ?? null, untoldBefore: null, erased: GONE },
       reading,
       losses: [],
+      again: false,
     }).judge(JSON.stringify(question));
   const asked = (source: Source, value: Buffer | null) => ({
     source,

@@ -16,6 +16,11 @@ const received = {
   source_file: 'text',
 } as const satisfies Record<string, ColumnType>;
 
+/** In `decode_error`: what the record held was erased. */
+export const ERASED = 'erased';
+/** In `kafka_key`: it named a member who was erased, and the rest of the record does not. */
+export const ERASED_KEY = Buffer.alloc(0);
+
 export type Received = { [name in keyof typeof received]: unknown };
 
 // `satisfies` makes a new field of a contract a type error here until it has a column.
@@ -66,17 +71,23 @@ export interface Layout<S extends Source = Source> {
   readonly table: string;
   readonly columns: readonly string[];
   readonly types: readonly ColumnType[];
+  /** The id of what a record is about, as it was sent; null: it has none but its member. */
+  recordId(event: EventOf[S] | null): string | null;
   /** The row's values in the order of `columns`; the array is the caller's and used again for every row. */
   fill(row: unknown[], as: Received, event: EventOf[S] | null): void;
 }
 
-function layout<S extends Source>(source: S, table: string): Layout<S> {
+function layout<S extends Source>(
+  source: S,
+  { table, id }: { readonly table: string; readonly id: (event: EventOf[S]) => string | null },
+): Layout<S> {
   const receivedNames = Object.keys(received) as (keyof Received)[];
   const eventNames = Object.keys(decoded[source]) as (keyof EventOf[S] & string)[];
   return {
     table,
     columns: [...receivedNames, ...eventNames],
     types: [...Object.values(received), ...Object.values(decoded[source])],
+    recordId: (event) => (event === null ? null : id(event)),
     fill(row, as, event) {
       let i = 0;
       for (const name of receivedNames) row[i++] = as[name];
@@ -86,9 +97,9 @@ function layout<S extends Source>(source: S, table: string): Layout<S> {
 }
 
 export const layouts: { readonly [S in Source]: Layout<S> } = {
-  journeys: layout('journeys', 'digital_journeys_raw'),
-  calls: layout('calls', 'call_logs_raw'),
-  members: layout('members', 'member_profiles_raw'),
+  journeys: layout('journeys', { table: 'digital_journeys_raw', id: (event) => event.event_id }),
+  calls: layout('calls', { table: 'call_logs_raw', id: (call) => call.call_id }),
+  members: layout('members', { table: 'member_profiles_raw', id: () => null }),
 };
 
 const MIN_INSTANT_MS = Date.parse('0001-01-01T00:00:00Z');

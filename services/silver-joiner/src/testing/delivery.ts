@@ -17,7 +17,7 @@ import type { PrepareOptions } from '../prepare.ts';
 export const PREFIX = 'test';
 
 /** Nothing valid is refused. */
-export const NO_POLICY: Policy = { version: 1, refusedBefore: null, untoldBefore: null };
+export const NO_POLICY: Policy = { version: 1, refusedBefore: null, untoldBefore: null, erased: null };
 
 export type SentRecord =
   | { readonly source: 'journeys'; readonly event: DigitalJourneyEvent }
@@ -29,6 +29,7 @@ export function prepareOptions(rules: Rules = DEFAULT_RULES): PrepareOptions {
     book: openRuleBook(rules, shardOf),
     policy: NO_POLICY,
     losses: [],
+    again: false,
     sourceOf: (topic) => sourceOfTopic(PREFIX, topic),
     reading: contractReading,
   };
