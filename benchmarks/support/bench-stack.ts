@@ -5,7 +5,7 @@ import { createPool, type Pool } from '@leakage/postgres';
 import { createLogger, dataDirectory } from '@leakage/runtime';
 import { SOURCES, topicName, topicTable } from '@leakage/schemas';
 import { type ServiceProcess, startServiceProcess } from '@leakage/testing/service-process';
-import { type Usage, usageOfLiving } from './usage.ts';
+import { none, type Usage, usageOfLiving } from './usage.ts';
 
 type ServiceName = Parameters<typeof startServiceProcess>[0];
 
@@ -42,9 +42,9 @@ export async function startBenchStack(settings: Readonly<Record<string, string>>
   /** The last that was seen of each process: one that was killed has used what it has used. */
   const seen = new Map<number, Usage>();
   const look = (pid: number): Usage => {
-    const usage = usageOfLiving(pid) ?? seen.get(pid) ?? { cpuSeconds: 0, peakBytes: 0 };
-    seen.set(pid, usage);
-    return usage;
+    const living = usageOfLiving(pid);
+    if (living !== null) seen.set(pid, living);
+    return living ?? { ...(seen.get(pid) ?? none), nowBytes: 0 };
   };
   await ensureTopics(kafka, topicTable(prefix));
   return {
@@ -80,10 +80,11 @@ export async function startBenchStack(settings: Readonly<Record<string, string>>
   };
 }
 
-function add(all: Map<string, Usage>, name: string, { cpuSeconds, peakBytes }: Usage): void {
-  const before = all.get(name);
+function add(all: Map<string, Usage>, name: string, { cpuSeconds, peakBytes, nowBytes }: Usage): void {
+  const before = all.get(name) ?? none;
   all.set(name, {
-    cpuSeconds: cpuSeconds + (before?.cpuSeconds ?? 0),
-    peakBytes: Math.max(peakBytes, before?.peakBytes ?? 0),
+    cpuSeconds: cpuSeconds + before.cpuSeconds,
+    peakBytes: Math.max(peakBytes, before.peakBytes),
+    nowBytes: nowBytes + before.nowBytes,
   });
 }
