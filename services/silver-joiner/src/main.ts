@@ -77,18 +77,35 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
   const session = ctx.own(
     new Session({ url, applicationName, setup: [...indexedPlansOnly, sortInMemory, ...stagingTables], log }),
   );
+  let caughtUp = (): boolean => false;
+  const watch =
+    replay === null
+      ? ctx.own(
+          new GenerationWatch({
+            db: pool,
+            generation: id,
+            follows: s.generation === undefined,
+            caughtUp: () => caughtUp(),
+            // Gold begins to count then.
+            onCaughtUp: () => notifier.notify(),
+            onEnd: ctx.stop,
+            log,
+          }),
+        )
+      : null;
   const joiner = new Joiner({
-    prepare: { ...judging, sourceOf: (topic) => sourceOfTopic(topicPrefix, topic), losses },
+    prepare: {
+      ...judging,
+      sourceOf: (topic) => sourceOfTopic(topicPrefix, topic),
+      losses,
+      building: () => watch?.building ?? false,
+    },
     session,
     store: new SilverStore({ schema, generation: id, pipeline, book: judging.book }),
     metrics: joinerMetrics(metrics),
     onChanges: () => notifier.notify(),
     log,
   });
-  let caughtUp = (): boolean => false;
-  const orders = { db: pool, generation: id, follows: s.generation === undefined, log };
-  const watch =
-    replay === null ? ctx.own(new GenerationWatch({ ...orders, caughtUp: () => caughtUp(), onEnd: ctx.stop })) : null;
   const reader = {
     topics: topics.map((topic) => topic.name),
     positions: replay?.positions ?? positionStore(pool, pipeline),

@@ -46,6 +46,8 @@ export interface PreparedBatch {
   readonly misrouted: number;
   readonly copies: readonly CopySource[];
   readonly encoder: BatchEncoder;
+  /** Whether the winners are among the copies; else what is new goes straight into its table. */
+  readonly staged: boolean;
 }
 
 export interface PrepareOptions {
@@ -55,6 +57,8 @@ export interface PrepareOptions {
   readonly reading: Reading;
   /** What the live pipeline has given up for lost, where that is read again. */
   readonly losses: readonly LostRange[];
+  /** Nobody else waits for the shards: a generation that is being built. */
+  readonly building?: () => boolean;
 }
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
@@ -256,11 +260,14 @@ export async function prepareBatch(
   const journeys = reduce(JOURNEYS, collected.journeys, lanes);
   const calls = reduce(CALLS, collected.calls, lanes);
   const members = reduce(MEMBERS, collected.members, lanes);
-  const copies = [
-    ...encoder.journeys.encode(journeys.winners.values()),
-    ...encoder.calls.encode(calls.winners.values()),
-    ...encoder.members.encode(members.winners.values()),
-    ...encoder.quarantine(quarantined),
-  ];
-  return { lanes, journeys, calls, members, quarantined, shards, quality, misrouted, copies, encoder };
+  const staged = options.building?.() !== true;
+  const records = staged
+    ? [
+        ...encoder.journeys.encode(journeys.winners.values()),
+        ...encoder.calls.encode(calls.winners.values()),
+        ...encoder.members.encode(members.winners.values()),
+      ]
+    : [];
+  const copies = [...records, ...encoder.quarantine(quarantined)];
+  return { lanes, journeys, calls, members, quarantined, shards, quality, misrouted, copies, encoder, staged };
 }
