@@ -9,6 +9,7 @@ import {
   setting,
   timeZoneSettings,
 } from '@leakage/runtime';
+import { BRONZE_READERS_MAX } from './archive-turn.ts';
 
 /** The settings that shape a new generation, and nothing after that. */
 export const ruleSettings = {
@@ -41,6 +42,13 @@ export const settings = {
   silverSchema: schemaSettings.silverSchema,
   ...generationSettings,
   ...replaySettings,
+  bronzeReaders: setting.integer({
+    env: 'BRONZE_READERS',
+    default: 1,
+    min: 1,
+    max: BRONZE_READERS_MAX,
+    help: 'Into how many parts bronze is cut while a generation is built from it: as many processes of the generation can read it.',
+  }),
   batchRecordsMax: setting.integer({
     env: 'SILVER_BATCH_RECORDS',
     default: 10_000,
