@@ -38,6 +38,7 @@ async function profiledBuild(
     const tables: Table[] = [];
     const { generation, samples } = await build(stack, {
       source: 'bronze',
+      joiners: 1,
       records,
       say,
       env: profilers(folder),
@@ -73,7 +74,11 @@ async function profiled(
       return { name, process };
     });
     const samples = await untilDone(stack, { records, limitMs, say });
-    const tables = [cpu(samples, records), await statements(stack, records), await steps((await starting[1])?.process, records)];
+    const tables = [
+      cpu(samples, records),
+      await statements(stack, records),
+      await steps((await starting[1])?.process, records),
+    ];
     for (const started of starting) {
       const { name, process } = await started;
       await process?.stop();

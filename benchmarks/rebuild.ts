@@ -22,6 +22,8 @@ const leastPerSecond = 60_000;
 const leastOfCopy = 0.5;
 /** Memory is flat when the last third has needed no more than this part more than the one before. */
 const memoryGrowth = 0.1;
+/** As many as `leakage rebuild --share 100` starts. */
+const joinersInAHurry = 2;
 const everyMs = 250;
 const limitMs = 60 * 60_000;
 export const builders = ['silver-joiner', 'gold-aggregator'] as const;
@@ -70,6 +72,7 @@ export async function fillBronze(stack: BenchStack, { records, say }: Order): Pr
 
 interface BuildOrder extends Order {
   readonly source: Source;
+  readonly joiners?: number;
   readonly env?: Readonly<Record<string, string>>;
   /** The processes, in the order of `builders`, before they are stopped. */
   readonly onBuilt?: (processes: readonly ServiceProcess[]) => Promise<void>;
@@ -78,19 +81,21 @@ interface BuildOrder extends Order {
 /** Builds a generation until its gold has everything, as `leakage rebuild --share 100` does. */
 export async function build(
   stack: BenchStack,
-  { source, records, say, env = {}, onBuilt }: BuildOrder,
+  { source, records, say, joiners = joinersInAHurry, env = {}, onBuilt }: BuildOrder,
 ): Promise<{ generation: number; samples: BuildSample[] }> {
   const { generation } = await begin(stack, source);
   say(`building generation ${generation} from ${source}`);
-  const all = { ...env, GENERATION: String(generation) };
-  const starting = Promise.all(builders.map((name) => stack.start(name, { env: all })));
+  const all = { ...env, GENERATION: String(generation), BRONZE_READERS: String(joiners) };
+  const starting = Promise.all(
+    builders.map((name) => stack.start(name, { env: all, processes: name === 'silver-joiner' ? joiners : 1 })),
+  );
   starting.catch(() => undefined); // met below
   const samples: BuildSample[] = [];
   for (let told = performance.now(); ; await sleep(everyMs)) {
     const now = await buildSample(stack, generation);
     samples.push(now);
-    const { read, goldBehind, caughtUp } = now;
-    if (read >= records && caughtUp && goldBehind === 0) break;
+    const { read, goldBegun, goldBehind } = now;
+    if (read >= records && goldBegun && goldBehind === 0) break;
     if (now.atMs - (samples[0]?.atMs ?? 0) > limitMs) throw new Error(`not done after ${limitMs / 1000} s`);
     if (now.atMs - told < 10_000) continue;
     say(`  ${read} of ${records}`);
@@ -154,7 +159,7 @@ export function speedOf(samples: readonly BuildSample[], records: number) {
     costs: [...builders, 'Postgres', 'Kafka'].map((name) => ({
       name,
       cpu: used(name),
-      peak: (to.usage.get(name)?.peakBytes ?? 0) / mebibyte,
+      peak: Math.max(...samples.map(({ usage }) => usage.get(name)?.nowBytes ?? 0)) / mebibyte,
       thirds: thirds.map((usage) => (usage.get(name)?.nowBytes ?? 0) / mebibyte),
     })),
   };

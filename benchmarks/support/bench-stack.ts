@@ -84,7 +84,7 @@ function add(all: Map<string, Usage>, name: string, { cpuSeconds, peakBytes, now
   const before = all.get(name) ?? none;
   all.set(name, {
     cpuSeconds: cpuSeconds + before.cpuSeconds,
-    peakBytes: Math.max(peakBytes, before.peakBytes),
+    peakBytes: peakBytes + before.peakBytes,
     nowBytes: nowBytes + before.nowBytes,
   });
 }
