@@ -86,10 +86,9 @@ export async function build(
   const { generation } = await begin(stack, source);
   say(`building generation ${generation} from ${source}`);
   const all = { ...env, GENERATION: String(generation), BRONZE_READERS: String(joiners) };
-  const starting = Promise.all(
-    builders.map((name) => stack.start(name, { env: all, processes: name === 'silver-joiner' ? joiners : 1 })),
+  const processes = builders.flatMap((name) =>
+    stack.launch(name, { env: all, processes: name === 'silver-joiner' ? joiners : 1 }),
   );
-  starting.catch(() => undefined); // met below
   const samples: BuildSample[] = [];
   for (let told = performance.now(); ; await sleep(everyMs)) {
     const now = await buildSample(stack, generation);
@@ -101,7 +100,6 @@ export async function build(
     say(`  ${read} of ${records}`);
     told = now.atMs;
   }
-  const processes = (await starting).flat();
   await onBuilt?.(processes);
   await Promise.all(processes.map((process) => process.stop()));
   return { generation, samples };

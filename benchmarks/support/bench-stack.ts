@@ -11,6 +11,11 @@ type ServiceName = Parameters<typeof startServiceProcess>[0];
 
 const log = createLogger({ service: 'benchmark', level: 'warn' });
 
+interface StartOptions {
+  readonly processes?: number;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** Servers of a benchmark's own, empty, and the services on them; one at a time on a machine. */
 export interface BenchStack {
   readonly brokers: string;
@@ -18,10 +23,9 @@ export interface BenchStack {
   readonly prefix: string;
   readonly pool: Pool;
   /** Starts processes of a service; returns when they are ready. */
-  start(
-    name: ServiceName,
-    o?: { processes?: number; env?: Readonly<Record<string, string>> },
-  ): Promise<ServiceProcess[]>;
+  start(name: ServiceName, o?: StartOptions): Promise<ServiceProcess[]>;
+  /** The same, without waiting: a joiner that reads bronze is ready when it has read it. */
+  launch(name: ServiceName, o?: StartOptions): ServiceProcess[];
   /** By service and server: CPU seconds since their start, and peak memory. */
   usage(): Map<string, Usage>;
   /** Records in the topics. */
@@ -47,15 +51,22 @@ export async function startBenchStack(settings: Readonly<Record<string, string>>
     return living ?? { ...(seen.get(pid) ?? none), nowBytes: 0 };
   };
   await ensureTopics(kafka, topicTable(prefix));
+  const launch = (name: ServiceName, { processes = 1, env = {} }: StartOptions = {}): ServiceProcess[] => {
+    const all = { DATABASE_URL: databaseUrl, KAFKA_BROKERS: brokers, TOPIC_PREFIX: prefix, ...env };
+    const started = Array.from({ length: processes }, () => startServiceProcess(name, all));
+    // Who waits for it hears why it is not ready.
+    for (const { ready } of started) ready.catch(() => undefined);
+    services.push(...started.map((process) => ({ name, process })));
+    return started;
+  };
   return {
     brokers,
     databaseUrl,
     prefix,
     pool,
-    start: async (name, { processes = 1, env = {} } = {}) => {
-      const all = { DATABASE_URL: databaseUrl, KAFKA_BROKERS: brokers, TOPIC_PREFIX: prefix, ...env };
-      const started = Array.from({ length: processes }, () => startServiceProcess(name, all));
-      services.push(...started.map((process) => ({ name, process })));
+    launch,
+    start: async (name, o) => {
+      const started = launch(name, o);
       await Promise.all(started.map(({ ready }) => ready));
       return started;
     },
