@@ -89,9 +89,13 @@ export async function build(
   const processes = builders.flatMap((name) =>
     stack.launch(name, { env: all, processes: name === 'silver-joiner' ? joiners : 1 }),
   );
+  const gone = Promise.race(processes.map(({ exited }) => exited)).then(() => {
+    throw new Error(`a process has ended: ${processes.map((process) => process.output().slice(-1_000)).join('\n')}`);
+  });
+  gone.catch(() => undefined); // in the end all of them are stopped
   const samples: BuildSample[] = [];
   for (let told = performance.now(); ; await sleep(everyMs)) {
-    const now = await buildSample(stack, generation);
+    const now = await Promise.race([buildSample(stack, generation), gone]);
     samples.push(now);
     const { read, goldBegun, goldBehind } = now;
     if (read >= records && goldBegun && goldBehind === 0) break;
