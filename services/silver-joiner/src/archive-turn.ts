@@ -5,8 +5,8 @@ import { type Logger, sleep } from '@leakage/runtime';
 const ARCHIVE_LOCK = 4_718_264;
 const LOOK_MS = 1_000;
 
-/** More are no use: a part is of whole partitions. */
-export const BRONZE_READERS_MAX = 12;
+/** As many as the setting allows; more are no use, because a part is of whole partitions. */
+const BRONZE_READERS_MAX = 12;
 
 export interface ArchiveTurnOptions {
   readonly generation: number;

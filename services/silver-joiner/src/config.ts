@@ -9,7 +9,6 @@ import {
   setting,
   timeZoneSettings,
 } from '@leakage/runtime';
-import { BRONZE_READERS_MAX } from './archive-turn.ts';
 
 /** The settings that shape a new generation, and nothing after that. */
 export const ruleSettings = {
@@ -46,7 +45,7 @@ export const settings = {
     env: 'BRONZE_READERS',
     default: 1,
     min: 1,
-    max: BRONZE_READERS_MAX,
+    max: 12,
     help: 'Into how many parts bronze is cut while a generation is built from it: as many processes of the generation can read it.',
   }),
   batchRecordsMax: setting.integer({
