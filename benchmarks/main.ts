@@ -4,7 +4,8 @@ import { api } from './api.ts';
 import { freshness } from './freshness.ts';
 import { generator } from './generator.ts';
 import { growth } from './growth.ts';
-import { profile } from './profile.ts';
+import { profile, profileRebuild } from './profile.ts';
+import { rebuild } from './rebuild.ts';
 import { recovery } from './recovery.ts';
 import { replay } from './replay.ts';
 import { scaleOut } from './scale-out.ts';
@@ -17,7 +18,12 @@ const benchmarks: Readonly<Record<string, { readonly help: string; run(o: BenchO
     help: 'full topics, empty tables: events a second until all is in gold, and where the time goes',
     run: replay,
   },
+  rebuild: {
+    help: 'a generation from the topics and one from bronze, beside an idle live one: events a second, memory',
+    run: rebuild,
+  },
   profile: { help: 'a replay under profilers: what takes the time, by statement and by function', run: profile },
+  'profile-rebuild': { help: 'the same of a generation that is built from bronze', run: profileRebuild },
   'scale-out': { help: 'the same replay with one, two and four joiners', run: scaleOut },
   sustained: { help: '30,000 records a second: does the lag stay flat', run: sustained },
   growth: {
@@ -47,7 +53,7 @@ const { values, positionals } = parseArgs({
 });
 
 function usage(): string {
-  const names = Object.entries(benchmarks).map(([name, { help }]) => `  ${name.padEnd(12)}${help}`);
+  const names = Object.entries(benchmarks).map(([name, { help }]) => `  ${name.padEnd(17)}${help}`);
   return `npm run bench -- [names] [--events N] [--seconds N] [--publish]
 
 ${names.join('\n')}

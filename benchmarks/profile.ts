@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ServiceProcess } from '@leakage/testing/service-process';
+import { type BuildSample, build, builders, fillBronze } from './rebuild.ts';
 import { onFullTopics } from './replay.ts';
 import type { BenchStack } from './support/bench-stack.ts';
 import type { BenchOptions } from './support/options.ts';
@@ -13,13 +14,51 @@ const million = 1_000_000;
 const limitMs = 60 * 60_000;
 const statementsShown = 24;
 const functionsShown = 24;
+const settings = { shared_preload_libraries: 'pg_stat_statements', 'pg_stat_statements.track': 'all' };
 const services = ['bronze-sink', 'silver-joiner', 'gold-aggregator'] as const;
 
 /** A replay with every profiler switched on: it is slower than without, what it tells is where the time goes. */
 export async function profile({ events, say }: BenchOptions): Promise<Result> {
-  const settings = { shared_preload_libraries: 'pg_stat_statements', 'pg_stat_statements.track': 'all' };
   return await onFullTopics({ events, say }, (stack, records) => profiled(stack, { records, say }), settings);
 }
+
+/** The same of a generation that is built from bronze. */
+export async function profileRebuild({ events, say }: BenchOptions): Promise<Result> {
+  return await onFullTopics({ events, say }, (stack, records) => profiledBuild(stack, { records, say }), settings);
+}
+
+async function profiledBuild(
+  stack: BenchStack,
+  { records, say }: { records: number; say: (line: string) => void },
+): Promise<Result> {
+  const folder = mkdtempSync(join(tmpdir(), 'leakage-profile-'));
+  try {
+    await fillBronze(stack, { records, say });
+    await stack.pool.query('create extension pg_stat_statements');
+    const tables: Table[] = [];
+    const { generation, samples } = await build(stack, {
+      source: 'bronze',
+      joiners: 1,
+      records,
+      say,
+      env: profilers(folder),
+      onBuilt: async (processes) => {
+        tables.push(await statements(stack, records), await steps(processes[0], records));
+        for (const [i, process] of processes.entries()) {
+          await process.stop();
+          tables.push(functions(builders[i] ?? '', { folder, records }));
+        }
+      },
+    });
+    say('verifying');
+    await mustBeRight(stack, generation);
+    return { name: 'profile-rebuild', tables: [cpu(samples, records), ...tables], verdicts: [] };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const profilers = (folder: string) => ({ NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${folder}` });
 
 async function profiled(
   stack: BenchStack,
@@ -29,13 +68,17 @@ async function profiled(
   const folder = mkdtempSync(join(tmpdir(), 'leakage-profile-'));
   try {
     say('replaying');
-    const env = { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${folder}` };
+    const env = profilers(folder);
     const starting = services.map(async (name) => {
       const [process] = await stack.start(name, { env });
       return { name, process };
     });
     const samples = await untilDone(stack, { records, limitMs, say });
-    const tables = [cpu(samples, records), await statements(stack, records), await steps(await starting[1], records)];
+    const tables = [
+      cpu(samples, records),
+      await statements(stack, records),
+      await steps((await starting[1])?.process, records),
+    ];
     for (const started of starting) {
       const { name, process } = await started;
       await process?.stop();
@@ -49,7 +92,7 @@ async function profiled(
   }
 }
 
-function cpu(samples: readonly Sample[], records: number): Table {
+function cpu(samples: readonly (Sample | BuildSample)[], records: number): Table {
   const [first, last] = [samples[0], samples.at(-1)];
   const rows = [...(last?.usage ?? [])].map(([name, { cpuSeconds }]) => [
     name,
@@ -81,11 +124,8 @@ async function statements({ pool }: BenchStack, records: number): Promise<Table>
 }
 
 /** What the joiner says of itself: the steps of its transactions. */
-async function steps(
-  joiner: { readonly process: ServiceProcess | undefined } | undefined,
-  records: number,
-): Promise<Table> {
-  const answer = await fetch(`http://127.0.0.1:${joiner?.process?.port}/metrics`);
+async function steps(joiner: ServiceProcess | undefined, records: number): Promise<Table> {
+  const answer = await fetch(`http://127.0.0.1:${joiner?.port}/metrics`);
   const found = (await answer.text()).matchAll(
     /^((?:leakage_silver_step|nodejs_gc_duration)_seconds_sum)\{(.*)\} ([\d.e+-]+)$/gm,
   );

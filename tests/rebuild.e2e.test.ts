@@ -1,9 +1,15 @@
 // Generations that are built beside live, from Kafka and from bronze, are what live is.
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { eventually, type ServiceProcess, startServiceProcess } from '@leakage/testing';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { openDataFolder } from '../cli/local/index.ts';
+import { GenerationRunner } from '../cli/src/generations/runner.ts';
 import type { RebuildOrder } from '../cli/src/rebuild/begin.ts';
 import { changeOrders } from '../cli/src/rebuild/orders.ts';
+import { startGeneration } from '../cli/src/up/services.ts';
 import { verifyPipeline } from '../cli/src/verify.ts';
 import { Workload } from './faults/support/workload.ts';
 import { dump } from './support/dump.ts';
@@ -107,6 +113,57 @@ test('killed again and again while it reads bronze, and paused in between, it en
   expect(await gold.stop()).toBe(0);
 });
 
+test('two processes share out bronze, and what one that is killed has left is read by the other; gold counts once', async () => {
+  const { generation } = await begin({ source: 'bronze', recordsPerSecond: 300 });
+  const gold = await startGold(generation);
+  const [one, two] = [startReading(generation, halves), startReading(generation, halves)];
+  await eventually(async () => (await partsRead(generation)).length === 2, {
+    withinMs: 60_000,
+    what: 'a part to each of them',
+  });
+  await two.stop('SIGKILL');
+  await changeOrders(pipeline.pool, generation, { recordsPerSecond: 1_000_000 });
+  await built(generation);
+  await expectLive(generation);
+  for (const part of [1, 2]) expect(one.output()).toContain(`"part":${part},"of":2`);
+  const { rows } = await pipeline.pool.query(`select from silver_${generation}.change_log limit 1`);
+  expect(rows).toEqual([]);
+  const metrics = await (await fetch(`http://127.0.0.1:${gold.port}/metrics`)).text();
+  expect(metrics).toMatch(/^leakage_gold_folds_total\{outcome="recounted"\} 1$/m);
+});
+
+test('with more than half of the machine two joiners build it, and one of them goes on', async () => {
+  const { generation } = await begin({ source: 'bronze', sharePercent: 51, recordsPerSecond: 300 });
+  const place = mkdtempSync(join(tmpdir(), 'leakage-runner-'));
+  const folder = openDataFolder(place);
+  const said: string[] = [];
+  const runner = new GenerationRunner({
+    db: pipeline.pool,
+    serves: ({ id }) => id === generation,
+    start: (one) => startGeneration({ folder, env: { ...process.env, ...pipeline.env }, say: say(said) }, one),
+    onBroken: (_, why) => said.push(why),
+    say: say(said),
+  });
+  const names = () => runner.services().map(({ service }) => service.name);
+  const usualNames = [`silver-joiner-${generation}`, `gold-aggregator-${generation}`];
+  try {
+    await runner.start();
+    const beside = Array.from({ length: Math.min(2, availableParallelism()) - 1 }, () => `${usualNames[0]}-beside-1`);
+    expect(names()).toEqual([...usualNames, ...beside]);
+    await eventually(async () => (await read(generation)) > 0, { withinMs: 60_000, what: 'some records' });
+    await changeOrders(pipeline.pool, generation, { recordsPerSecond: 1_000_000 });
+    await built(generation);
+    await eventually(() => names().length === usualNames.length, { what: 'the second joiner to be stopped' });
+    expect(names()).toEqual(usualNames);
+    await expectLive(generation);
+    expect(said).toEqual([]);
+  } finally {
+    await runner.stop();
+    folder.release();
+    rmSync(place, { recursive: true });
+  }
+});
+
 test('bronze that has lost a row is not taken for the archive that it should be', async () => {
   const { rows } = await pipeline.pool.query<{ place: string }>(
     `delete from bronze.call_logs_raw where ctid = (select ctid from bronze.call_logs_raw order by kafka_offset limit 1)
@@ -117,6 +174,21 @@ test('bronze that has lost a row is not taken for the archive that it should be'
   expect(await joiner.exited).toBe(1);
   expect(joiner.output()).toContain(`bronze holds fewer records than it has taken of ${rows[0]?.place} (1;`);
 });
+
+const say = (said: string[]) => (line: string) => {
+  said.push(line);
+};
+
+const halves = { BRONZE_READERS: '2' };
+
+/** The halves of the partitions of which something was read. */
+async function partsRead(generation: number): Promise<number[]> {
+  const { rows } = await pipeline.pool.query<{ part: number }>(
+    'select distinct partition % 2 as part from ops.position where pipeline = $1 and next_offset > first_offset',
+    [`silver_${generation}`],
+  );
+  return rows.map(({ part }) => part);
+}
 
 /** Where it stands still. */
 async function restingAt(generation: number): Promise<number> {
@@ -133,8 +205,8 @@ async function restingAt(generation: number): Promise<number> {
 }
 
 /** Not waiting until it is ready, which it is when bronze is read. */
-function startReading(generation: number): ServiceProcess {
-  const process = startServiceProcess('silver-joiner', { ...pipeline.env, ...env(generation).env });
+function startReading(generation: number, more: Readonly<Record<string, string>> = {}): ServiceProcess {
+  const process = startServiceProcess('silver-joiner', { ...pipeline.env, ...env(generation).env, ...more });
   reading.push(process);
   return process;
 }

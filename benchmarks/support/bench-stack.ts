@@ -5,11 +5,16 @@ import { createPool, type Pool } from '@leakage/postgres';
 import { createLogger, dataDirectory } from '@leakage/runtime';
 import { SOURCES, topicName, topicTable } from '@leakage/schemas';
 import { type ServiceProcess, startServiceProcess } from '@leakage/testing/service-process';
-import { type Usage, usageOfLiving } from './usage.ts';
+import { none, type Usage, usageOfLiving } from './usage.ts';
 
 type ServiceName = Parameters<typeof startServiceProcess>[0];
 
 const log = createLogger({ service: 'benchmark', level: 'warn' });
+
+interface StartOptions {
+  readonly processes?: number;
+  readonly env?: Readonly<Record<string, string>>;
+}
 
 /** Servers of a benchmark's own, empty, and the services on them; one at a time on a machine. */
 export interface BenchStack {
@@ -18,10 +23,9 @@ export interface BenchStack {
   readonly prefix: string;
   readonly pool: Pool;
   /** Starts processes of a service; returns when they are ready. */
-  start(
-    name: ServiceName,
-    o?: { processes?: number; env?: Readonly<Record<string, string>> },
-  ): Promise<ServiceProcess[]>;
+  start(name: ServiceName, o?: StartOptions): Promise<ServiceProcess[]>;
+  /** The same, without waiting: a joiner that reads bronze is ready when it has read it. */
+  launch(name: ServiceName, o?: StartOptions): ServiceProcess[];
   /** By service and server: CPU seconds since their start, and peak memory. */
   usage(): Map<string, Usage>;
   /** Records in the topics. */
@@ -42,20 +46,27 @@ export async function startBenchStack(settings: Readonly<Record<string, string>>
   /** The last that was seen of each process: one that was killed has used what it has used. */
   const seen = new Map<number, Usage>();
   const look = (pid: number): Usage => {
-    const usage = usageOfLiving(pid) ?? seen.get(pid) ?? { cpuSeconds: 0, peakBytes: 0 };
-    seen.set(pid, usage);
-    return usage;
+    const living = usageOfLiving(pid);
+    if (living !== null) seen.set(pid, living);
+    return living ?? { ...(seen.get(pid) ?? none), nowBytes: 0 };
   };
   await ensureTopics(kafka, topicTable(prefix));
+  const launch = (name: ServiceName, { processes = 1, env = {} }: StartOptions = {}): ServiceProcess[] => {
+    const all = { DATABASE_URL: databaseUrl, KAFKA_BROKERS: brokers, TOPIC_PREFIX: prefix, ...env };
+    const started = Array.from({ length: processes }, () => startServiceProcess(name, all));
+    // Who waits for it hears why it is not ready.
+    for (const { ready } of started) ready.catch(() => undefined);
+    services.push(...started.map((process) => ({ name, process })));
+    return started;
+  };
   return {
     brokers,
     databaseUrl,
     prefix,
     pool,
-    start: async (name, { processes = 1, env = {} } = {}) => {
-      const all = { DATABASE_URL: databaseUrl, KAFKA_BROKERS: brokers, TOPIC_PREFIX: prefix, ...env };
-      const started = Array.from({ length: processes }, () => startServiceProcess(name, all));
-      services.push(...started.map((process) => ({ name, process })));
+    launch,
+    start: async (name, o) => {
+      const started = launch(name, o);
       await Promise.all(started.map(({ ready }) => ready));
       return started;
     },
@@ -80,10 +91,11 @@ export async function startBenchStack(settings: Readonly<Record<string, string>>
   };
 }
 
-function add(all: Map<string, Usage>, name: string, { cpuSeconds, peakBytes }: Usage): void {
-  const before = all.get(name);
+function add(all: Map<string, Usage>, name: string, { cpuSeconds, peakBytes, nowBytes }: Usage): void {
+  const before = all.get(name) ?? none;
   all.set(name, {
-    cpuSeconds: cpuSeconds + (before?.cpuSeconds ?? 0),
-    peakBytes: Math.max(peakBytes, before?.peakBytes ?? 0),
+    cpuSeconds: cpuSeconds + before.cpuSeconds,
+    peakBytes: peakBytes + before.peakBytes,
+    nowBytes: nowBytes + before.nowBytes,
   });
 }

@@ -56,14 +56,15 @@ function cpuSeconds(): number {
   return (user + system) / million;
 }
 
-/** The tables that the pipeline fills, by the session that fills its half of them here. */
-async function filledTables({ pool }: BenchStack): Promise<string[][]> {
+/** The tables of one generation that the pipeline fills, by the session that fills its half of them here. */
+async function filledTables({ pool }: BenchStack, generation: number): Promise<string[][]> {
   const { rows } = await pool.query<{ schema: string; name: string }>(
     `select n.nspname as schema, c.relname as name
        from pg_class c join pg_namespace n on n.oid = c.relnamespace
-      where c.relkind in ('r', 'p') and not c.relispartition and n.nspname ~ '^(bronze|silver_[0-9]+)$'
+      where c.relkind in ('r', 'p') and not c.relispartition and n.nspname in ('bronze', 'silver_' || $1::int)
         and c.relname not in ('change_log', 'migrations')
       order by 1, 2`,
+    [generation],
   );
   const of = (schema: RegExp): string[] =>
     rows.filter((row) => schema.test(row.schema)).map((row) => `${row.schema}."${row.name}"`);
@@ -74,9 +75,13 @@ async function filledTables({ pool }: BenchStack): Promise<string[][]> {
  * The rows that the pipeline has written, once more, by COPY from a file of the server in binary, into empty tables with the
  * same indexes: bronze and silver at the same time, as two sessions, one statement for each table.
  */
-export async function rawCopy(stack: BenchStack, records: number): Promise<Denominator> {
+export async function rawCopy(
+  stack: BenchStack,
+  records: number,
+  { generation, bronze }: { readonly generation: number; readonly bronze: boolean } = { generation: 1, bronze: true },
+): Promise<Denominator> {
   const { pool } = stack;
-  const halves = await filledTables(stack);
+  const halves = (await filledTables(stack, generation)).slice(bronze ? 0 : 1);
   await pool.query('create schema raw_copy');
   const copies = await Promise.all(
     halves.map((tables, half) =>
@@ -104,6 +109,21 @@ export async function rawCopy(stack: BenchStack, records: number): Promise<Denom
   };
   await pool.query('drop schema raw_copy cascade');
   return figures;
+}
+
+/** Reads every record of bronze, as a rebuild needs it, and does nothing with it: the server alone. */
+export async function rawRead(stack: BenchStack, records: number): Promise<Denominator> {
+  const before = { ms: performance.now(), cpu: postgresCpu(stack) };
+  for (const table of ['digital_journeys_raw', 'call_logs_raw', 'member_profiles_raw']) {
+    await stack.pool.query(
+      `copy (select kafka_partition, kafka_offset, kafka_timestamp, kafka_key, payload from bronze.${table})
+         to '/dev/null' (format binary)`,
+    );
+  }
+  return {
+    perSecond: (records * 1000) / (performance.now() - before.ms),
+    cpu: ((postgresCpu(stack) - before.cpu) * million) / records,
+  };
 }
 
 async function fileOfServer({ pool }: BenchStack, name: string): Promise<string> {

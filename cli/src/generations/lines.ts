@@ -26,7 +26,11 @@ function cellsOf(one: GenerationReport): string[] {
   const { state, purpose, paused, rules, records, verified } = one;
   const words = [state, ...(purpose === 'what_if' ? ['what-if'] : []), ...(paused ? ['paused'] : [])].join(', ');
   if (state === 'dropped') return [String(one.id), words, rulesOf(one), '', '', '', day(one.createdAt), one.note ?? ''];
-  const behind = { records: (records.of ?? records.read) - records.read, changes: one.changesBehind, begun: true };
+  const behind = {
+    records: (records.of ?? records.read) - records.read,
+    changes: one.changesBehind,
+    begun: one.goldBegun,
+  };
   return [
     String(one.id),
     words,

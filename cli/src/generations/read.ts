@@ -21,6 +21,8 @@ export interface GenerationReport {
   readonly records: { readonly read: number; readonly of: number | null };
   /** Changes of its silver that its gold has not folded. */
   readonly changesBehind: Behind['changes'];
+  /** Gold begins when silver has caught up. */
+  readonly goldBegun: Behind['begun'];
   /** The newest verification of the whole of it. */
   readonly verified: { readonly ok: boolean; readonly at: string } | null;
   readonly createdAt: string;
@@ -66,6 +68,7 @@ interface Row {
   verified_ok: boolean | null;
   verified_at: number | null;
   changes_behind: number;
+  gold_begun: boolean;
 }
 
 async function generationRows(db: Queryable): Promise<Row[]> {
@@ -75,7 +78,8 @@ async function generationRows(db: Queryable): Promise<Row[]> {
             (select coalesce(sum(greatest(s.change_seq + 1 - coalesce(r.next_seq, 1), 0)), 0)::bigint
                from ops.shard s
                left join ops.reader r on r.reader = 'gold' and r.generation = s.generation and r.shard = s.shard
-              where s.generation = g.id) as changes_behind
+              where s.generation = g.id) as changes_behind,
+            exists (select from ops.reader r where r.reader = 'gold' and r.generation = g.id) as gold_begun
        from ops.generation g
        left join lateral (select n.ok, n.ended_at from ops.verification n
                            where n.generation = g.id and n.from_day is null and n.to_day is null
@@ -136,6 +140,7 @@ function reportOf(row: Row, records: GenerationReport['records']): GenerationRep
     paused: row.paused,
     records,
     changesBehind: row.changes_behind,
+    goldBegun: row.gold_begun,
     verified: ok === null || verifiedAt === null ? null : { ok, at: iso(verifiedAt) },
     createdAt: iso(row.created_at),
     caughtUpAt: row.caught_up_at === null ? null : iso(row.caught_up_at),

@@ -19,7 +19,7 @@ const LOOK_MS = 1_000;
 const LEAVE_AFTER_MS = 30_000;
 
 interface Worker {
-  readonly services: readonly RunningService[];
+  services: readonly RunningService[];
   unwantedSince: number | null;
 }
 
@@ -86,6 +86,7 @@ export class GenerationRunner {
     }
     for (const [id, generation] of wanted) {
       const worker = this.#workers.get(id);
+      if (worker !== undefined && !generation.hurried) await this.#endUnhurried(worker);
       // Processes that ended by themselves, which a dropped generation's do, are started again if it is wanted after all.
       if (worker?.services.every(({ service }) => !service.over)) continue;
       if (this.#broken.has(id) || this.#stopping.signal.aborted) continue;
@@ -103,6 +104,13 @@ export class GenerationRunner {
         this.#o.onBroken(generation.id, why);
       });
     }
+  }
+
+  async #endUnhurried(worker: Worker): Promise<void> {
+    const ended = worker.services.filter(({ whileHurried }) => whileHurried === true);
+    if (ended.length === 0) return;
+    worker.services = worker.services.filter(({ whileHurried }) => whileHurried !== true);
+    await Promise.all(ended.map(({ service }) => service.stop()));
   }
 
   async #leave(id: number, worker: Worker): Promise<void> {

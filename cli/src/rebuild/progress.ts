@@ -14,6 +14,8 @@ export interface RebuildProgress {
   readonly read: number;
   /** Changes of silver that gold has not folded. */
   readonly goldBehind: number;
+  /** Gold counts everything at once when silver has caught up, and folds from then on. */
+  readonly goldBegun: boolean;
 }
 
 export async function readRebuildProgress(db: Queryable, generation: number): Promise<RebuildProgress> {
@@ -23,7 +25,8 @@ export async function readRebuildProgress(db: Queryable, generation: number): Pr
             (select coalesce(sum(s.change_seq + 1 - coalesce(r.next_seq, 1)), 0)::bigint
                from ops.shard s
                left join ops.reader r on r.reader = 'gold' and r.generation = s.generation and r.shard = s.shard
-              where s.generation = g.id) as "goldBehind"
+              where s.generation = g.id) as "goldBehind",
+            exists (select from ops.reader r where r.reader = 'gold' and r.generation = g.id) as "goldBegun"
        from ops.generation g
       cross join lateral (
         select coalesce(sum(p.next_offset - p.first_offset - p.holes), 0)::bigint as read,
@@ -41,10 +44,10 @@ export async function readRebuildProgress(db: Queryable, generation: number): Pr
 }
 
 /** Everything that there was is in its gold. */
-export function isBuilt({ caughtUp, goldBehind, total, read, ends }: RebuildProgress): boolean {
-  if (ends) return caughtUp && goldBehind === 0 && read === total;
+export function isBuilt({ caughtUp, goldBegun, goldBehind, total, read, ends }: RebuildProgress): boolean {
+  if (ends) return caughtUp && goldBegun && goldBehind === 0 && read === total;
   // Live records keep coming: a handful under way is not being behind.
-  return caughtUp && goldBehind < 1_000 && total - read < 1_000;
+  return caughtUp && goldBegun && goldBehind < 1_000 && total - read < 1_000;
 }
 
 const whole = new Intl.NumberFormat('en-US');
@@ -54,7 +57,7 @@ export function rebuildLine(
   now: RebuildProgress,
   before: { readonly read: number; readonly seconds: number } | null,
 ): string {
-  const { generation, total, read, goldBehind } = now;
+  const { generation, total, read, caughtUp, goldBegun, goldBehind } = now;
   const percent = total === 0 ? 100 : Math.min(100, Math.floor((read * 100) / total));
   const rate = before === null || before.seconds <= 0 ? 0 : Math.max(0, (read - before.read) / before.seconds);
   const left = Math.max(0, total - read);
@@ -63,7 +66,8 @@ export function rebuildLine(
     `${whole.format(read)} of ${whole.format(total)} records${rate >= 1 ? ` (${whole.format(Math.round(rate))}/s)` : ''}`,
     ...(now.paused ? ['paused'] : []),
     ...(!now.paused && rate >= 1 && left > 0 ? [`${duration(left / rate)} left`] : []),
-    ...(goldBehind > 0 ? [`gold has ${whole.format(goldBehind)} changes to fold`] : []),
+    ...(caughtUp && !goldBegun ? ['gold counts'] : []),
+    ...(goldBegun && goldBehind > 0 ? [`gold has ${whole.format(goldBehind)} changes to fold`] : []),
   ].join('  |  ');
 }
 

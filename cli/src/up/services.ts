@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DataFolder, freePorts } from '../../local/index.ts';
@@ -10,11 +11,11 @@ const pipeline = [
   ['bronze-sink', 9101],
   ['api', 9105],
 ] as const;
+const joiner = ['silver-joiner', 9102] as const;
 /** What every generation has processes of. */
-const ofGeneration = [
-  ['silver-joiner', 9102],
-  ['gold-aggregator', 9103],
-] as const;
+const ofGeneration = [joiner, ['gold-aggregator', 9103]] as const;
+/** Joiners of a generation that is built in a hurry; more are no faster where Postgres shares their processors. */
+const JOINERS_MAX = 2;
 const generator = ['generator', 9100] as const;
 
 const projectFolder = join(import.meta.dirname, '..', '..', '..');
@@ -22,6 +23,8 @@ const projectFolder = join(import.meta.dirname, '..', '..', '..');
 export interface RunningService {
   readonly service: SupervisedService;
   readonly healthUrl: string;
+  /** Wanted only as long as the generation is hurried. */
+  readonly whileHurried?: true;
 }
 
 export interface StartServicesOptions {
@@ -38,9 +41,21 @@ export function startPipeline(o: StartServicesOptions): Promise<RunningService[]
  * The processes of one generation. The active one's hear what the settings say about rules, and refuse to mix them; the others
  * were made with rules of their own.
  */
-export async function startGeneration(o: StartServicesOptions, { id, state }: WorkedOn): Promise<RunningService[]> {
-  const env = { ...o.env, ...(state === 'active' ? {} : withoutRules), GENERATION: String(id) };
-  return await start(ofGeneration, { ...o, env, suffix: state === 'active' ? '' : `-${id}`, mayFinish: true });
+export async function startGeneration(
+  o: StartServicesOptions,
+  { id, state, hurried }: WorkedOn,
+): Promise<RunningService[]> {
+  const more = hurried ? Math.min(JOINERS_MAX, availableParallelism()) - 1 : 0;
+  const env = {
+    ...o.env,
+    ...(state === 'active' ? {} : withoutRules),
+    GENERATION: String(id),
+    BRONZE_READERS: String(more + 1),
+  };
+  const suffix = state === 'active' ? '' : `-${id}`;
+  const beside = Array.from({ length: more }, (_, i) => [...joiner, `-beside-${i + 1}`] as const);
+  const running = await start([...ofGeneration, ...beside], { ...o, env, suffix, mayFinish: true });
+  return running.map((one, i) => (i < ofGeneration.length ? one : { ...one, whileHurried: true }));
 }
 
 export async function startGenerator(o: StartServicesOptions): Promise<RunningService | undefined> {
@@ -63,13 +78,13 @@ export function startVerifier(o: StartServicesOptions, everyMs: number): Supervi
 }
 
 async function start(
-  table: readonly (readonly [string, number])[],
+  table: readonly (readonly [name: string, port: number, suffix?: string])[],
   o: StartServicesOptions & { readonly suffix?: string; readonly mayFinish?: boolean },
 ): Promise<RunningService[]> {
   const ports = await freePorts(table.map(([, port]) => port));
-  return table.map(([name], i) => {
+  return table.map(([name, , own = ''], i) => {
     const plan = {
-      name: `${name}${o.suffix ?? ''}`,
+      name: `${name}${o.suffix ?? ''}${own}`,
       script: join(projectFolder, 'services', name, 'src', 'main.ts'),
       env: { ...o.env, METRICS_HOST: '127.0.0.1', METRICS_PORT: String(ports[i]) },
       mayFinish: o.mayFinish ?? false,

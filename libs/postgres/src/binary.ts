@@ -34,3 +34,26 @@ export function putInstant(buf: Uint8Array, at: number, ms: number): void {
     putInt4(buf, at + 4, low - carry * TWO_32);
   }
 }
+
+export function getInt4(buf: Uint8Array, at: number): number {
+  return ((buf[at] ?? 0) << 24) | ((buf[at + 1] ?? 0) << 16) | ((buf[at + 2] ?? 0) << 8) | (buf[at + 3] ?? 0);
+}
+
+/** Throws RangeError for what a number cannot hold exactly. */
+export function getInt8(buf: Uint8Array, at: number): number {
+  const value = getInt4(buf, at) * TWO_32 + (getInt4(buf, at + 4) >>> 0);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`bigint ${value} does not fit a number exactly (2^53)`);
+  return value;
+}
+
+/** A timestamptz as epoch milliseconds (microseconds are cut towards the past), or as plus or minus Infinity. */
+export function getInstant(buf: Uint8Array, at: number): number {
+  const high = getInt4(buf, at);
+  const low = getInt4(buf, at + 4) >>> 0;
+  if (high === 0x7fffffff && low === 0xffffffff) return Number.POSITIVE_INFINITY;
+  if (high === -2_147_483_648 && low === 0) return Number.NEGATIVE_INFINITY;
+  // In two halves, as above: what is left of the high one goes to the low one.
+  const highMs = Math.floor(high / 1000);
+  const lowMs = Math.floor(((high - highMs * 1000) * TWO_32 + low) / 1000);
+  return POSTGRES_EPOCH_MS + highMs * TWO_32 + lowMs;
+}

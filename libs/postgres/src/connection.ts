@@ -2,6 +2,7 @@ import { type Logger, RefusedError, retry } from '@leakage/runtime';
 import pg from 'pg';
 import type { DatabaseAddress } from './address.ts';
 import { CopyIn, type CopySource } from './copy-in.ts';
+import { type CopiedRows, CopyOut } from './copy-out.ts';
 import { endsConnection, isConnectRetryable } from './errors.ts';
 import { hasNoTls, refusalOf } from './refusals.ts';
 import { valueTypes } from './values.ts';
@@ -134,6 +135,16 @@ export class Connection implements Queryable {
   async copy(sources: readonly CopySource[]): Promise<number[]> {
     try {
       return await CopyIn.run(this.#client, sources);
+    } catch (error) {
+      this.#note(error);
+      throw error;
+    }
+  }
+
+  /** The rows of a COPY ... TO STDOUT BINARY, which takes no parameters; all of them in memory. */
+  async copyOut(text: string): Promise<CopiedRows> {
+    try {
+      return await CopyOut.run(this.#client, text);
     } catch (error) {
       this.#note(error);
       throw error;

@@ -1,7 +1,16 @@
 import { createLogger } from '@leakage/runtime';
 import { freshDatabase } from '@leakage/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { activeGeneration, ensureGeneration, hashRules, lockShards, publishViews, type Rules } from './generations.ts';
+import {
+  activeGeneration,
+  ensureGeneration,
+  generationOrders,
+  hashRules,
+  lockShards,
+  noteCaughtUp,
+  publishViews,
+  type Rules,
+} from './generations.ts';
 import { migrateOps } from './migrate.ts';
 import { createPool, type Pool } from './pool.ts';
 import { inTransaction } from './transaction.ts';
@@ -46,6 +55,49 @@ describe('a generation', () => {
       state: 'preparing',
       rulesVersion: 7,
       rulesHash: hashRules(rules, 7),
+    });
+  });
+
+  describe('has caught up', () => {
+    /** Of bronze, and of silver of generation 2: where each stands in two partitions, and where silver is to end. */
+    const stand = async (
+      bronze: readonly number[],
+      silver: readonly (number | null)[],
+      until: number | null = null,
+    ) => {
+      await pool.query(`delete from ops.position; update ops.generation set caught_up_at = null, to_time = null`);
+      for (const [pipeline, ends] of Object.entries({ bronze, silver_2: silver })) {
+        await pool.query(
+          `insert into ops.position (pipeline, topic, partition, first_offset, next_offset, until_offset, cluster_id, accepted)
+           select $1, 'calls', p.nr - 1, 0, p.next, $3, 'test', p.next
+             from unnest($2::bigint[]) with ordinality as p (next, nr) where p.next is not null`,
+          [pipeline, ends, pipeline === 'bronze' ? null : until],
+        );
+      }
+    };
+    const noted = async () => (await generationOrders(pool, 2))?.caughtUp;
+
+    test.each([
+      ['when all that bronze has is read', [50_000, 50_000], [50_000, 50_000], null],
+      ['when little is left', [50_000, 50_000], [50_000, 40_000], null],
+      [
+        'when it is ahead of bronze in one partition, and little behind in another',
+        [10, 50_000],
+        [90_000, 45_000],
+        null,
+      ],
+      ['when it has reached where it is to end', [50_000, 50_000], [20_000, 20_000], 20_000],
+    ] as const)('%s', async (_, bronze, silver, until) => {
+      await stand(bronze, silver, until);
+      expect([await noteCaughtUp(pool, 2), await noted(), await noteCaughtUp(pool, 2)]).toEqual([true, true, false]);
+    });
+
+    test.each([
+      ['while another process has much to read in its partitions', [50_000, 50_000], [50_000, 39_999]],
+      ['while nobody has begun a partition', [50_000, 50_000], [50_000, null]],
+    ] as const)('but not %s', async (_, bronze, silver) => {
+      await stand(bronze, silver);
+      expect([await noteCaughtUp(pool, 2), await noted()]).toEqual([false, false]);
     });
   });
 

@@ -204,9 +204,26 @@ export async function generationOrders(db: Queryable, id: number): Promise<Gener
   return rows[0] ?? null;
 }
 
-/** Notes that a generation has read everything that there was; the first time counts. */
-export async function noteCaughtUp(db: Queryable, id: number): Promise<void> {
-  await db.query('update ops.generation set caught_up_at = now() where id = $1 and caught_up_at is null', [id]);
+/** What the processes of a generation may still have to read of what bronze has when one of them finds itself caught up. */
+const CAUGHT_UP_RECORDS_MAX = 10_000;
+
+/**
+ * Notes that a generation has read everything that there was; the first time counts. False: another process of it, with other
+ * partitions, is still far behind bronze, or it was noted before.
+ */
+export async function noteCaughtUp(db: Queryable, id: number): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `update ops.generation g
+        set caught_up_at = now()
+      where g.id = $1 and g.caught_up_at is null
+        and $2 >= (select coalesce(sum(greatest(least(b.next_offset, s.until_offset) - coalesce(s.next_offset, b.first_offset), 0)), 0)
+                     from ops.position b
+                     left join ops.position s
+                       on s.pipeline = 'silver_' || $1::int and s.topic = b.topic and s.partition = b.partition
+                    where b.pipeline = 'bronze' and (s.pipeline is not null or g.to_time is null))`,
+    [id, CAUGHT_UP_RECORDS_MAX],
+  );
+  return rowCount > 0;
 }
 
 export interface ShardRow {

@@ -137,7 +137,7 @@ describe('gold follows silver', () => {
     await silver.transaction(async (blocker) => {
       await blocker.query(`select from ${silver.gold}.this_generation for update`);
       await silver.write(new World(5).batch(100));
-      await eventually(async () => (await busyFolds(a.port)) + (await busyFolds(b.port)) > 0, {
+      await eventually(async () => (await folds(a.port, 'busy')) + (await folds(b.port, 'busy')) > 0, {
         what: 'one to be busy',
       });
     });
@@ -155,9 +155,9 @@ async function someoneWaits(): Promise<boolean> {
   return rows.length > 0;
 }
 
-async function busyFolds(port: number): Promise<number> {
+async function folds(port: number, outcome: string): Promise<number> {
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-  return Number(/leakage_gold_folds_total\{outcome="busy"\} (\d+)/.exec(text)?.[1] ?? 0);
+  return Number(new RegExp(`leakage_gold_folds_total\\{outcome="${outcome}"\\} (\\d+)`).exec(text)?.[1] ?? 0);
 }
 
 describe('gold starts anew from a snapshot', () => {
@@ -168,6 +168,30 @@ describe('gold starts anew from a snapshot', () => {
     const gold = startGold(silver);
     await gold.ready;
     expect(await held(silver)).toEqual(await counted(silver));
+    await silver.write(world.batch(100));
+    await allFolded(silver);
+    expect(await held(silver)).toEqual(await counted(silver));
+    await gold.stop();
+  });
+
+  it('once silver has caught up, and not before, of a generation that is being built', async () => {
+    const silver = await newSilver();
+    const catchUp = async (at: string) =>
+      await pool.query(`update ops.generation set state = 'building', caught_up_at = ${at} where id = $1`, [
+        silver.generation,
+      ]);
+    await catchUp('null');
+    const gold = startGold(silver);
+    await gold.ready;
+    const world = new World(10);
+    for (let i = 0; i < 3; i++) await silver.write(world.batch(100));
+    await eventually(async () => (await folds(gold.port, 'waiting')) > 3, { what: 'gold to have looked' });
+    expect(Object.values(await held(silver)).flat()).toEqual([]);
+
+    await catchUp('now()');
+    await allFolded(silver);
+    expect(await held(silver)).toEqual(await counted(silver));
+    expect([await folds(gold.port, 'recounted'), await folds(gold.port, 'folded')]).toEqual([1, 0]);
     await silver.write(world.batch(100));
     await allFolded(silver);
     expect(await held(silver)).toEqual(await counted(silver));

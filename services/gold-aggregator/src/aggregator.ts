@@ -28,6 +28,8 @@ export type FoldOutcome =
   | { readonly kind: 'idle' }
   /** Another process is folding this generation, or counting it for the first time (then nothing is `registered`). */
   | { readonly kind: 'busy'; readonly registered: boolean; readonly left: number }
+  /** Silver is being built: it is cheaper to count it once, when all is there, than every change on the way. */
+  | { readonly kind: 'waiting' }
   /** No reader, or a log that does not reach back to it: everything was counted anew from silver. */
   | { readonly kind: 'recounted'; readonly cells: number }
   /** Rolled back, or whether it was applied is not known: the reader says where to go on. */
@@ -41,6 +43,7 @@ export interface FoldOptions extends GoldSchemas {
 export async function foldOnce(pool: Pool, o: FoldOptions): Promise<FoldOutcome> {
   const seen = await inTransaction(pool, (tx) => progress(tx, o.generation), { readOnly: true });
   if (seen.registered && waiting(seen) === 0) return { kind: 'idle' };
+  if (!seen.registered && seen.building) return { kind: 'waiting' };
   try {
     return await inTransaction(pool, async (tx): Promise<FoldOutcome> => {
       // 1. One process at a time; the lock ends with the transaction, however that ends.
@@ -150,6 +153,7 @@ export class Aggregator implements Part {
         break;
       case 'idle':
       case 'busy':
+      case 'waiting':
         break;
     }
     this.#again = outcome.kind === 'again' ? this.#again + 1 : 0;

@@ -54,6 +54,8 @@ export interface Progress {
   readonly backlogs: readonly Backlog[];
   /** false: a shard has no reader, or one ahead of the log (another log under the same name). */
   readonly registered: boolean;
+  /** Silver is being built and has not caught up. */
+  readonly building: boolean;
   readonly wmDigital: number | null;
   readonly wmCalls: number | null;
 }
@@ -64,11 +66,14 @@ export async function progress(db: Queryable, generation: number): Promise<Progr
     shard: number;
     change_seq: number;
     next_seq: number | null;
+    building: boolean;
     wm_digital: number | null;
     wm_calls: number | null;
   }>(
-    `select s.shard, s.change_seq, r.next_seq, max(s.wm_digital) over () as wm_digital, max(s.wm_calls) over () as wm_calls
+    `select s.shard, s.change_seq, r.next_seq, g.state = 'building' and g.caught_up_at is null as building,
+            max(s.wm_digital) over () as wm_digital, max(s.wm_calls) over () as wm_calls
        from ops.shard s
+       join ops.generation g on g.id = s.generation
        left join ops.reader r on r.reader = $2 and r.generation = s.generation and r.shard = s.shard
       where s.generation = $1
       order by s.shard`,
@@ -82,6 +87,7 @@ export async function progress(db: Queryable, generation: number): Promise<Progr
   return {
     backlogs,
     registered: rows.length > 0 && backlogs.length === rows.length,
+    building: rows[0]?.building ?? false,
     wmDigital: rows[0]?.wm_digital ?? null,
     wmCalls: rows[0]?.wm_calls ?? null,
   };

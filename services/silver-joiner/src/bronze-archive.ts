@@ -5,7 +5,7 @@ import {
   type OffsetRange,
   type RecordArchive,
 } from '@leakage/kafka';
-import type { Queryable } from '@leakage/postgres';
+import type { Pool } from '@leakage/postgres';
 import type { Source } from '@leakage/schemas';
 
 const TABLES: Readonly<Record<Source, string>> = {
@@ -15,30 +15,49 @@ const TABLES: Readonly<Record<Source, string>> = {
 };
 
 export interface BronzeArchiveOptions {
-  readonly db: Queryable;
+  readonly db: Pool;
   /** Bronze's schema. */
   readonly schema: string;
   readonly topics: readonly string[];
   readonly sourceOf: (topic: string) => Source | null;
   /** Of the generation that is being built. */
   readonly pipeline: string;
+  /** Only the partitions whose numbers, divided by `parts`, leave `part`. */
+  readonly part: number;
+  readonly parts: number;
 }
 
 const ENDS = `
 select topic, partition, first_offset as low, next_offset as high, holes, cluster_id as "clusterId"
   from ops.position
- where pipeline = 'bronze' and topic = any ($1)
+ where pipeline = 'bronze' and topic = any ($1) and partition % $2 = $3
  order by topic, partition`;
 
-/** One scan of the part of the table in which these offsets lie, however many partitions they are of: the index is a coarse one. */
+/** What of a record was erased, as the statement numbers it. */
+const ERASED: readonly KafkaRecord['erased'][] = [null, 'key', 'everything'];
+
+/** COPY takes no parameters: what is asked for stands in settings of the session. */
+const ASK = `
+select set_config('leakage.archive_topic', $1, false), set_config('leakage.archive_first', $2, false),
+       set_config('leakage.archive_next', $3, false), set_config('leakage.archive_from', $4::bigint[]::text, false),
+       set_config('leakage.archive_until', $5::bigint[]::text, false)`;
+
+/**
+ * One scan of the part of the table in which these offsets lie, however many partitions they are of: the index is a coarse one.
+ * In binary: as text, a record cost five microseconds more here and three more in the server.
+ */
 function readStatement(table: string): string {
   return `
-select r.kafka_partition as partition, r.kafka_offset as "offset", r.kafka_timestamp as "timestampMs", r.kafka_key as key,
-       r.payload as value,
-       case when r.decode_error = 'erased' then 'everything' when r.kafka_key = '' then 'key' end as erased
+copy (
+select r.kafka_partition, r.kafka_offset, r.kafka_timestamp, r.kafka_key, r.payload,
+       case when r.decode_error = 'erased' then 2 when r.kafka_key = '' then 1 else 0 end
   from ${table} r
- where r.kafka_topic = $1 and r.kafka_offset >= $2 and r.kafka_offset < $3
-   and r.kafka_offset >= ($4::bigint[])[r.kafka_partition + 1] and r.kafka_offset < ($5::bigint[])[r.kafka_partition + 1]`;
+ where r.kafka_topic = current_setting('leakage.archive_topic')
+   and r.kafka_offset >= current_setting('leakage.archive_first')::bigint
+   and r.kafka_offset < current_setting('leakage.archive_next')::bigint
+   and r.kafka_offset >= ((select current_setting('leakage.archive_from')::bigint[]))[r.kafka_partition + 1]
+   and r.kafka_offset < ((select current_setting('leakage.archive_until')::bigint[]))[r.kafka_partition + 1]
+) to stdout (format binary)`;
 }
 
 // What retention has removed from bronze is a hole for whoever had not read it by then, and none for whoever had.
@@ -55,17 +74,16 @@ select e.topic, e.partition, case when p.holes < e.holes then p.holes - e.holes 
 /** Bronze as a log: the records that it keeps, under the offsets that they had in Kafka (laws 3 and 4). */
 export function bronzeArchive(o: BronzeArchiveOptions): RecordArchive {
   return {
-    ends: async () => (await o.db.query<ArchivedPartition>(ENDS, [o.topics])).rows,
+    ends: async () => (await o.db.query<ArchivedPartition>(ENDS, [o.topics, o.parts, o.part])).rows,
     read: (ranges) => read(o, ranges),
     mustBeWhole: (ends) => mustBeWhole(o, ends),
   };
 }
 
 async function read(o: BronzeArchiveOptions, ranges: readonly OffsetRange[]): Promise<KafkaRecord[]> {
-  const [first] = ranges;
-  const source = first === undefined ? null : o.sourceOf(first.topic);
-  if (first === undefined || source === null) return [];
-  const { topic } = first;
+  const topic = ranges[0]?.topic ?? '';
+  const source = o.sourceOf(topic);
+  if (source === null) return [];
   // By partition number, from 0; what is not asked for is an empty range.
   const size = Math.max(...ranges.map(({ partition }) => partition)) + 1;
   const from = Array.from({ length: size }, () => 0);
@@ -74,11 +92,17 @@ async function read(o: BronzeArchiveOptions, ranges: readonly OffsetRange[]): Pr
     from[partition] = fromOffset;
     next[partition] = nextOffset;
   }
-  const { rows } = await o.db.query<Omit<KafkaRecord, 'topic' | 'headers'>>(
-    readStatement(`"${o.schema}".${TABLES[source]}`),
-    [topic, Math.min(...ranges.map((range) => range.fromOffset)), Math.max(...next), from, next],
-  );
-  const records = rows.map((row) => ({ ...row, topic, headers: null }));
+  const first = Math.min(...ranges.map((range) => range.fromOffset));
+  const rows = await o.db.withConnection(async (connection) => {
+    await connection.query(ASK, [topic, String(first), String(Math.max(...next)), from, next]);
+    return await connection.copyOut(readStatement(`"${o.schema}".${TABLES[source]}`));
+  });
+  const records: KafkaRecord[] = [];
+  while (rows.next()) {
+    const [partition, offset, timestampMs] = [rows.int4(), rows.int8(), rows.instant()];
+    const [key, value, erased] = [rows.bytea(), rows.bytea(), ERASED[rows.int4()] ?? null];
+    records.push({ topic, partition, offset, timestampMs, key, value, headers: null, erased });
+  }
   return records.sort((a, b) => a.offset - b.offset);
 }
 

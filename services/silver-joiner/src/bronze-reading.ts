@@ -2,7 +2,7 @@ import { type ArchiveReader, type ArchiveReaderOptions, startArchiveReader } fro
 import { generationOrders, type Queryable, withPool } from '@leakage/postgres';
 import type { ServiceContext } from '@leakage/runtime';
 import { sourceOfTopic } from '@leakage/schemas';
-import { takeArchiveTurn } from './archive-turn.ts';
+import { endArchiveTurn, takeArchiveTurn } from './archive-turn.ts';
 import { bronzeArchive } from './bronze-archive.ts';
 import type { SilverSettings } from './config.ts';
 import type { PreparedBatch } from './prepare.ts';
@@ -25,16 +25,23 @@ export async function readBronze(ctx: ServiceContext<SilverSettings>, o: BronzeR
   const { db, generation, reader } = o;
   if ((await generationOrders(db, generation))?.caughtUp === true) return;
   health.setReady('consumer', false, 'reading bronze');
-  const { databaseUrl: url, bronzeSchema: schema, topicPrefix } = s;
+  const { databaseUrl: url, bronzeSchema: schema, topicPrefix, bronzeReaders } = s;
   const sourceOf = (topic: string) => sourceOfTopic(topicPrefix, topic);
   const pooled = { url, applicationName: 'silver-joiner bronze', max: 2, statementTimeoutMs: STATEMENT_MS, log };
   await withPool(pooled, (pool) =>
     pool.withConnection(async (turn) => {
-      await takeArchiveTurn(turn, { generation, schema, signal, log });
-      log.info({ generation }, 'reading bronze');
-      const pipeline = `silver_${generation}`;
-      const archive = bronzeArchive({ db: pool, schema, topics: reader.topics, sourceOf, pipeline });
-      await readToEnd(startArchiveReader({ ...reader, archive }), signal);
+      const all = { db: pool, schema, topics: reader.topics, sourceOf, pipeline: `silver_${generation}` };
+      const parts = new Set(Array.from({ length: bronzeReaders }, (_, part) => part));
+      // Every part, also what others have read: so nobody goes on with Kafka before all of bronze is read, and what a process
+      // that was killed has left is read by those that are there.
+      while (parts.size > 0 && !signal.aborted) {
+        const part = await takeArchiveTurn(turn, { generation, schema, parts, signal, log });
+        log.info({ generation, part: part + 1, of: bronzeReaders }, 'reading bronze');
+        const archive = bronzeArchive({ ...all, part, parts: bronzeReaders });
+        await readToEnd(startArchiveReader({ ...reader, archive }), signal);
+        await endArchiveTurn(turn, generation, part);
+        parts.delete(part);
+      }
     }),
   );
   if (!signal.aborted) log.info({ generation }, 'everything that bronze has is read: going on with Kafka');

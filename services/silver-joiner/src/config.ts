@@ -47,6 +47,13 @@ export const settings = {
   ...generationSettings,
   ...replaySettings,
   ...pseudonymKeySettings,
+  bronzeReaders: setting.integer({
+    env: 'BRONZE_READERS',
+    default: 1,
+    min: 1,
+    max: 12,
+    help: 'Into how many parts bronze is cut while a generation is built from it: as many processes of the generation can read it.',
+  }),
   batchRecordsMax: setting.integer({
     env: 'SILVER_BATCH_RECORDS',
     default: 10_000,

@@ -6,6 +6,7 @@ import type { RuleBook } from './domain/rules.ts';
 import type { Call, Change, JourneyEvent, Profile } from './domain/types.ts';
 import { type EraserStatements, eraserStatements, forgetContents, readShards, trimRead } from './eraser-store.ts';
 import { FactCopies } from './fact-copies.ts';
+import { LogReaders } from './log-readers.ts';
 import { readerStatements, silverReader } from './silver-reader.ts';
 import {
   mergeChanged,
@@ -55,6 +56,7 @@ export class Eraser {
   readonly #read;
   readonly #write;
   readonly #copies: FactCopies;
+  readonly #readers: LogReaders;
 
   constructor(o: EraserOptions) {
     const schema = `"${o.schema}"`;
@@ -63,6 +65,7 @@ export class Eraser {
     this.#read = readerStatements(schema);
     this.#write = writerStatements(schema);
     this.#copies = new FactCopies(schema);
+    this.#readers = new LogReaders(o.generation);
   }
 
   /** One part of what there is of a member; nothing when there is nothing left. Calls first: what is charged to a journey goes before it. */
@@ -137,7 +140,11 @@ export class Eraser {
     const { writes } = await decide(silverReader(tx, this.#read), removed, book);
     await removeFacts(tx, this.#write, writes);
     const { numbered, last: changeSeq } = numberChanges(writes.changes, locked);
-    const copies = this.#copies.encode(writes, numbered);
+    const read = await this.#readers.among(tx, new Set(writes.changes.map(({ shard }) => shard)));
+    const copies = this.#copies.encode(
+      writes,
+      numbered.filter(({ change }) => read.has(change.shard)),
+    );
     if (copies.length > 0) await tx.copyAll(copies);
     await mergeChanged(tx, this.#write, writes);
     await this.#settleConflicts(tx, 'journeys', identities(JOURNEYS, removed.journeys));

@@ -14,6 +14,8 @@ export interface GenerationWatchOptions {
   readonly follows: boolean;
   /** Everything that there is has been read. */
   readonly caughtUp: () => boolean;
+  /** It has just been noted that the generation has caught up. */
+  readonly onCaughtUp: () => void;
   /** There is nothing to do here any more. */
   readonly onEnd: (reason: string) => void;
   readonly log: Logger;
@@ -41,6 +43,11 @@ export class GenerationWatch implements Part {
     }
     while (this.#orders?.paused === true) await sleep(REST_MS, signal);
   };
+
+  /** Nobody reads the generation yet, and it has not caught up; false until its orders are known. */
+  get building(): boolean {
+    return this.#orders?.state === 'building' && !this.#orders.caughtUp;
+  }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
@@ -71,9 +78,9 @@ export class GenerationWatch implements Part {
     this.#orders = orders;
     if (orders.state === 'dropped') onEnd(`generation ${generation} was dropped`);
     else if (follows && orders.state !== 'active') onEnd('another generation is the active one now');
-    if (!orders.caughtUp && this.#o.caughtUp()) {
-      await noteCaughtUp(db, generation);
+    if (!orders.caughtUp && this.#o.caughtUp() && (await noteCaughtUp(db, generation))) {
       log.info({ generation }, 'the generation has read everything that there was');
+      this.#o.onCaughtUp();
     }
   }
 }

@@ -94,8 +94,30 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
   const session = ctx.own(
     new Session({ url, applicationName, setup: [...indexedPlansOnly, sortInMemory, ...stagingTables], log }),
   );
+  let caughtUp = (): boolean => false;
+  const watch =
+    replay === null
+      ? ctx.own(
+          new GenerationWatch({
+            db: pool,
+            generation: id,
+            follows: s.generation === undefined,
+            caughtUp: () => caughtUp(),
+            // Gold begins to count then.
+            onCaughtUp: () => notifier.notify(),
+            onEnd: ctx.stop,
+            log,
+          }),
+        )
+      : null;
   const joiner = new Joiner({
-    prepare: { ...judging, sourceOf: (topic) => sourceOfTopic(topicPrefix, topic), losses, again: replay !== null },
+    prepare: {
+      ...judging,
+      sourceOf: (topic) => sourceOfTopic(topicPrefix, topic),
+      losses,
+      again: replay !== null,
+      building: () => watch?.building ?? false,
+    },
     policy: await PolicyInForce.open(pool, id, () => readPseudonymKey(s)),
     session,
     store: new SilverStore({ schema, generation: id, pipeline, book: judging.book }),
@@ -103,10 +125,6 @@ async function start(ctx: ServiceContext<SilverSettings>): Promise<void> {
     onChanges: () => notifier.notify(),
     log,
   });
-  let caughtUp = (): boolean => false;
-  const orders = { db: pool, generation: id, follows: s.generation === undefined, log };
-  const watch =
-    replay === null ? ctx.own(new GenerationWatch({ ...orders, caughtUp: () => caughtUp(), onEnd: ctx.stop })) : null;
   const reader = {
     topics: topics.map((topic) => topic.name),
     positions: replay?.positions ?? positionsOf(generation, { pool, pipeline }),

@@ -30,7 +30,14 @@ async function expectNaive(records: readonly SentRecord[]): Promise<void> {
   expect(await silver.db.conflicts()).toEqual(naive.conflicts);
 }
 
-describe('merge and rule on the shared vectors', () => {
+describe.each([
+  ['staged', false],
+  ['straight into their tables', true],
+])('merge and rule on the shared vectors, records %s', (_, building) => {
+  beforeEach(() => {
+    silver.building = building;
+  });
+
   it.each(vectors.map(({ name, says }) => [name, says]))('%s: %s', async (name) => {
     const seen = new Set<string>();
     for (const step of vector(name).steps) {
@@ -63,7 +70,7 @@ describe('merge and rule on the shared vectors', () => {
         .chain((sent) => fc.array(fc.integer({ min: 8, max: 60 })).map((sizes) => cut(sent, sizes)));
       await fc.assert(
         fc.asyncProperty(arrivals, async (batches) => {
-          await silver.reset();
+          await silver.reset({ building });
           for (const batch of batches) await silver.take(batch);
           expect(await silver.state()).toEqual(expectedState(...steps));
           expect(await silver.problems()).toEqual([]);
@@ -82,10 +89,11 @@ describe('merge and rule against the naive model', () => {
       const runs = fc.tuple(
         worlds,
         fc.array(fc.constantFrom('none', 'restart', 'again'), { minLength: 1, maxLength: 8 }),
+        fc.boolean(),
       );
       await fc.assert(
-        fc.asyncProperty(runs, async ([{ records, batches }, faults]) => {
-          await silver.reset();
+        fc.asyncProperty(runs, async ([{ records, batches }, faults, building]) => {
+          await silver.reset({ building });
           for (const [i, batch] of batches.entries()) {
             const chunks = silver.topics.deliver(silver.send(batch));
             expect(await silver.one.take(chunks)).toBe('applied');
@@ -108,8 +116,8 @@ describe('merge and rule against the naive model', () => {
     'agree when two processes work at once',
     async () => {
       await fc.assert(
-        fc.asyncProperty(worlds, async (world) => {
-          await silver.reset();
+        fc.asyncProperty(worlds, fc.boolean(), async (world, building) => {
+          await silver.reset({ building });
           await takeTogether(world);
           await expectNaive(world.records);
           expect(await silver.problems()).toEqual([]);

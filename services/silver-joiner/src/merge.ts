@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { type Queryable, sqlState, textArray } from '@leakage/postgres';
+import { type SinkTx, sqlState, textArray } from '@leakage/postgres';
 import type { Outcome, Reduced } from './domain/reduce.ts';
 import type { Change } from './domain/types.ts';
 import type { Arrival, SourceTable, Version } from './sources.ts';
-import { stageColumns } from './staging.ts';
+import { stageColumns, type TableEncoder } from './staging.ts';
 
 /** One content of an identity that has several at its highest revision. */
 export interface Rival {
@@ -58,6 +58,7 @@ export class AddedMeanwhileError extends Error {
 
 /** The statements for one source, made once. */
 export interface MergeStatements {
+  readonly target: string;
   readonly stored: string;
   readonly insert: string;
   readonly merge: string;
@@ -79,6 +80,7 @@ export function mergeStatements<R extends Version, K extends keyof R & string>(
     .map((name) => `${quoted(name)} = excluded.${quoted(name)}`);
   const first = quoted(table.key[0] ?? '');
   return {
+    target,
     // The array comes from a sub-select, because the planner would look at every element of one that it sees.
     stored: `select ${first} as first from ${target} where ${first} = any ((select $1::text[])::text[])`,
     // Both in key order, so that two processes that meet on an identity wait for each other and never deadlock.
@@ -139,6 +141,8 @@ export interface MergeInput<R extends Version, K extends keyof R & string> {
   readonly table: SourceTable<R, K>;
   readonly statements: MergeStatements;
   readonly reduced: Reduced<Arrival<R>>;
+  /** Null: the winners are staged. Else they are not, and what is new goes straight into the table. */
+  readonly direct: TableEncoder<R> | null;
 }
 
 /**
@@ -146,7 +150,7 @@ export interface MergeInput<R extends Version, K extends keyof R & string> {
  * function of the set of records: all distinct contents at an identity's highest revision, whichever of them came first.
  */
 export async function mergeSource<R extends Version, K extends keyof R & string>(
-  tx: Queryable,
+  tx: SinkTx,
   input: MergeInput<R, K>,
 ): Promise<Merged<R>> {
   const { table, reduced } = input;
@@ -187,11 +191,11 @@ export async function mergeSource<R extends Version, K extends keyof R & string>
 
 /** Stores the winners, and notes what became of those that were refused. Returns the rows that gave way, by identity. */
 async function store<R extends Version, K extends keyof R & string>(
-  tx: Queryable,
+  tx: SinkTx,
   input: MergeInput<R, K>,
   merged: Merged<R>,
 ): Promise<Map<string, StoredJson>> {
-  const { table, statements, reduced } = input;
+  const { table, statements, reduced, direct } = input;
   const [first] = table.key;
   const firstOf = ({ row }: Arrival<R>): string => String(first === undefined ? '' : row[first]);
   const winners = [...reduced.winners.values()];
@@ -199,9 +203,15 @@ async function store<R extends Version, K extends keyof R & string>(
   const known = await storedFirsts(tx, statements, firsts);
   const knownFirsts = textArray([...known]);
   const unsure = known.size === 0 ? [] : winners.filter((winner) => known.has(firstOf(winner)));
-  const newCount = winners.length - unsure.length;
-  if (newCount > 0 && (await insertNew(tx, statements, knownFirsts)) !== newCount) {
-    throw new Error(`of ${newCount} new records of ${table.source} not all were inserted`);
+  if (direct === null) {
+    const newCount = winners.length - unsure.length;
+    if (newCount > 0 && (await insertNew(tx, statements, knownFirsts)) !== newCount) {
+      throw new Error(`of ${newCount} new records of ${table.source} not all were inserted`);
+    }
+  } else {
+    const added = known.size === 0 ? winners : winners.filter((winner) => !known.has(firstOf(winner)));
+    if (added.length > 0) await unlessAdded(tx.copyAll(direct.encode(added, statements.target)));
+    if (unsure.length > 0) await tx.copyAll(direct.encode(unsure));
   }
   if (unsure.length === 0) return new Map();
 
@@ -215,14 +225,18 @@ async function store<R extends Version, K extends keyof R & string>(
 }
 
 /** Those of the first key columns that the table has. */
-async function storedFirsts(tx: Queryable, { stored }: MergeStatements, firsts: string[]): Promise<Set<string>> {
+async function storedFirsts(tx: SinkTx, { stored }: MergeStatements, firsts: string[]): Promise<Set<string>> {
   const { rows } = await tx.query<{ first: string }>(stored, [textArray(firsts)]);
   return new Set(rows.map((row) => row.first));
 }
 
-async function insertNew(tx: Queryable, { insert }: MergeStatements, knownFirsts: Buffer): Promise<number> {
+async function insertNew(tx: SinkTx, { insert }: MergeStatements, knownFirsts: Buffer): Promise<number> {
+  return (await unlessAdded(tx.query(insert, [knownFirsts]))).rowCount;
+}
+
+async function unlessAdded<T>(adding: Promise<T>): Promise<T> {
   try {
-    return (await tx.query(insert, [knownFirsts])).rowCount;
+    return await adding;
   } catch (error) {
     throw sqlState(error) === '23505' ? new AddedMeanwhileError({ cause: error }) : error;
   }
@@ -230,7 +244,7 @@ async function insertNew(tx: Queryable, { insert }: MergeStatements, knownFirsts
 
 /** What became of the records that were not written. */
 async function classify<R extends Version, K extends keyof R & string>(
-  tx: Queryable,
+  tx: SinkTx,
   o: {
     readonly table: SourceTable<R, K>;
     readonly statements: MergeStatements;

@@ -49,6 +49,8 @@ export interface PreparedBatch {
   readonly judgedBy: number;
   readonly copies: readonly CopySource[];
   readonly encoder: BatchEncoder;
+  /** Whether the winners are among the copies; else what is new goes straight into its table. */
+  readonly staged: boolean;
 }
 
 export interface PrepareOptions {
@@ -60,6 +62,8 @@ export interface PrepareOptions {
   readonly losses: readonly LostRange[];
   /** It is a replay: the live pipeline has said what became of these records, but for what it had given up. */
   readonly again: boolean;
+  /** Nobody else waits for the shards: a generation that is being built. */
+  readonly building?: () => boolean;
 }
 
 const ERASED = 'erased' satisfies Reason;
@@ -308,23 +312,16 @@ export async function prepareBatch(
   const journeys = reduce(JOURNEYS, collected.journeys, lanes);
   const calls = reduce(CALLS, collected.calls, lanes);
   const members = reduce(MEMBERS, collected.members, lanes);
-  const copies = [
-    ...encoder.journeys.encode(journeys.winners.values()),
-    ...encoder.calls.encode(calls.winners.values()),
-    ...encoder.members.encode(members.winners.values()),
-    ...encoder.quarantine(quarantined),
-  ];
-  return {
-    lanes,
-    journeys,
-    calls,
-    members,
-    quarantined,
-    shards,
-    quality,
-    misrouted,
-    judgedBy: options.policy.version,
-    copies,
-    encoder,
-  };
+  const staged = options.building?.() !== true;
+  const records = staged
+    ? [
+        ...encoder.journeys.encode(journeys.winners.values()),
+        ...encoder.calls.encode(calls.winners.values()),
+        ...encoder.members.encode(members.winners.values()),
+      ]
+    : [];
+  const copies = [...records, ...encoder.quarantine(quarantined)];
+  const judgedBy = options.policy.version;
+  const reduced = { journeys, calls, members };
+  return { lanes, ...reduced, quarantined, shards, quality, misrouted, judgedBy, copies, encoder, staged };
 }

@@ -70,11 +70,14 @@ select ${selectList('e', EVENT_COLUMNS)}
   join ${schema}.journey_event e
     on e.event_day = r.day and e.member_id = r.member_id and e."timestamp" between r.lo and r.hi
  where not e.deleted and e.action in ('error', 'abandon', 'complete')`,
+    // From the keys to the facts, never the other way, which is what the planner takes for a table that it knows to be small:
+    // of a generation that is being built it thinks so for a minute, and goes through all facts for every batch.
     attributed: `
 select ${facts} from ${KEYS}
-  join ${schema}.call_fact f
-    on f.member_id = k.member_id and f.digital_session_id = k.session_id and f.leakage_type = k.journey_type
-   and f.attribution = 'leakage'`,
+ cross join lateral (select * from ${schema}.call_fact a
+                      where a.member_id = k.member_id and a.digital_session_id = k.session_id and a.leakage_type = k.journey_type
+                        and a.attribution = 'leakage'
+                     offset 0) f`,
   };
 }
 

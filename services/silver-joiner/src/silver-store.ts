@@ -16,6 +16,7 @@ import type { RuleBook } from './domain/rules.ts';
 import type { Call, JourneyEvent, Profile } from './domain/types.ts';
 import type { Writes } from './domain/writes.ts';
 import { FactCopies } from './fact-copies.ts';
+import { LogReaders } from './log-readers.ts';
 import { type Merged, type MergeStatements, mergeSource, mergeStatements } from './merge.ts';
 import type { Lane, PreparedBatch } from './prepare.ts';
 import { ProfileCache } from './profile-cache.ts';
@@ -89,6 +90,7 @@ export class SilverStore {
   readonly #read: ReaderStatements;
   readonly #write: WriterStatements;
   readonly #copies: FactCopies;
+  readonly #readers: LogReaders;
   readonly #profiles: ProfileCache;
   readonly #timelines: TimelineCache;
   /** The shards whose version the last `apply` has raised. */
@@ -105,6 +107,7 @@ export class SilverStore {
     this.#read = readerStatements(`"${schema}"`);
     this.#write = writerStatements(`"${schema}"`);
     this.#copies = new FactCopies(`"${schema}"`);
+    this.#readers = new LogReaders(options.generation);
     this.#profiles = new ProfileCache(options.book.shardOf);
     this.#timelines = new TimelineCache(options.book.shardOf);
   }
@@ -145,7 +148,11 @@ export class SilverStore {
     time.end('decide');
     await removeFacts(tx, this.#write, writes);
     const { numbered, last: changeSeq } = numberChanges(writes.changes, locked);
-    const copies = this.#copies.encode(writes, numbered);
+    const read = await this.#readers.among(tx, new Set(writes.changes.map(({ shard }) => shard)));
+    const copies = this.#copies.encode(
+      writes,
+      numbered.filter(({ change }) => read.has(change.shard)),
+    );
     if (copies.length > 0) await tx.copyAll(copies);
     await mergeChanged(tx, this.#write, writes);
     this.#timelines.written(writes);
@@ -182,13 +189,25 @@ export class SilverStore {
 
   /** Tables in one order everywhere, so that two processes at the same identities cannot deadlock. */
   async #mergeAll(tx: SinkTx, batch: PreparedBatch, locked: ReadonlySet<number>): Promise<MergedBatch> {
+    const { encoder } = batch;
     const journeys = await mergeSource(tx, {
       table: JOURNEYS,
       statements: this.#merge.journeys,
       reduced: batch.journeys,
+      direct: batch.staged ? null : encoder.journeys,
     });
-    const calls = await mergeSource(tx, { table: CALLS, statements: this.#merge.calls, reduced: batch.calls });
-    const profiles = await mergeSource(tx, { table: MEMBERS, statements: this.#merge.members, reduced: batch.members });
+    const calls = await mergeSource(tx, {
+      table: CALLS,
+      statements: this.#merge.calls,
+      reduced: batch.calls,
+      direct: batch.staged ? null : encoder.calls,
+    });
+    const profiles = await mergeSource(tx, {
+      table: MEMBERS,
+      statements: this.#merge.members,
+      reduced: batch.members,
+      direct: batch.staged ? null : encoder.members,
+    });
     const missing = [...journeys.shards, ...calls.shards, ...profiles.shards].filter((shard) => !locked.has(shard));
     if (missing.length > 0) throw new UnlockedShardError(missing);
 

@@ -2,7 +2,7 @@ import { inTransaction } from '@leakage/postgres';
 import { call, eventually, journey, profile } from '@leakage/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { SentRecord } from './testing/delivery.ts';
-import { JOINER, SCHEMA } from './testing/postgres-silver.ts';
+import { JOINER, SCHEMA, TEST_READER } from './testing/postgres-silver.ts';
 import { partitionOf, SilverFixture } from './testing/silver-fixture.ts';
 import { expectedState, vector } from './testing/vectors.ts';
 
@@ -329,12 +329,13 @@ describe('the change log', () => {
   });
 
   it(
-    'is kept while nobody reads it, and trimmed below the slowest reader',
+    'is kept while a reader has read nothing, and trimmed below the slowest reader',
     async () => {
       const patient = silver.process();
       const shard = partitionOf(some(0));
       for (let i = 0; i < 50; i++) await silver.take([some(i)], patient);
       expect((await read()).length).toBe(50);
+      await silver.db.pool.query('delete from ops.reader where reader = $1', [TEST_READER]);
       await silver.db.pool.query(
         'insert into ops.reader (reader, generation, shard, next_seq) values ($1, 1, $2, 31), ($3, 1, $2, 41)',
         ['slow', shard, 'quick'],
@@ -346,6 +347,37 @@ describe('the change log', () => {
     },
     PATIENCE_MS,
   );
+
+  it('is not written while nobody reads it, and has every change from the one on that a new reader begins with', async () => {
+    await silver.db.pool.query('delete from ops.reader where reader = $1', [TEST_READER]);
+    const unheard = silver.process();
+    for (let i = 0; i < 5; i++) await silver.take([some(i)], unheard);
+    const seqOf = async () =>
+      (await silver.db.pool.query<{ seq: number }>('select max(change_seq) as seq from ops.shard')).rows[0]?.seq;
+    expect([await read(), await seqOf()]).toEqual([[], 5]);
+
+    // As gold registers: under the lock of every shard, which the batch after it waits for.
+    const registering = silver.process();
+    let batch: Promise<void> | undefined;
+    await registering.session.transaction(async (tx) => {
+      await tx.query('select from ops.shard order by shard for update');
+      batch = silver.take([some(5)], unheard);
+      await eventually(async () => {
+        const { rows } = await silver.db.pool.query(
+          `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+        );
+        return rows.length > 0;
+      });
+      await tx.query(
+        'insert into ops.reader (reader, generation, shard, next_seq) select $1, generation, shard, change_seq + 1 from ops.shard',
+        [TEST_READER],
+      );
+    });
+    await batch;
+    await silver.take([some(6)], unheard);
+    expect(await read()).toEqual([6, 7]);
+    await Promise.all([unheard.stop(), registering.stop()]);
+  });
 
   it('wakes readers only when something was appended', async () => {
     const quiet = silver.process();

@@ -71,7 +71,7 @@ export const stagingTables: readonly string[] = [
   temporaryTable(OUTCOME_STAGE, typed(OUTCOME_COLUMNS)),
 ];
 
-class TableEncoder<R extends Version> {
+export class TableEncoder<R extends Version> {
   readonly #table: SourceTable<R>;
   readonly #encoder: CopyEncoder;
   readonly #columns: readonly string[];
@@ -82,7 +82,8 @@ class TableEncoder<R extends Version> {
     this.#columns = stageColumns(table);
   }
 
-  encode(arrivals: Iterable<Arrival<R>>): CopySource[] {
+  /** For the staging table, or for another one that has its columns. */
+  encode(arrivals: Iterable<Arrival<R>>, target = this.#table.stage): CopySource[] {
     this.#encoder.reset();
     for (const { row, shard, receivedAt, topic, partition, offset } of arrivals) {
       const values = this.#table.columns.map((column) => column.value(row));
@@ -90,7 +91,7 @@ class TableEncoder<R extends Version> {
       this.#encoder.row(values);
     }
     if (this.#encoder.rows === 0) return [];
-    return [{ table: this.#table.stage, columns: this.#columns, data: this.#encoder.finish() }];
+    return [{ table: target, columns: this.#columns, data: this.#encoder.finish() }];
   }
 }
 

@@ -49,8 +49,8 @@ export class SilverWriter {
     const directory = new URL('../../../silver-joiner/migrations/', import.meta.url);
     await migrate({ ...o, schemas: [writer.silver], directory });
     await pool.query(
-      `insert into ops.generation (id, state, rules, rules_hash)
-       values ($1, case when exists (select from ops.generation) then 'building' else 'active' end, $2, '')`,
+      `insert into ops.generation (id, state, rules, rules_hash, caught_up_at)
+       values ($1, case when exists (select from ops.generation) then 'building' else 'active' end, $2, '', now())`,
       [o.generation, JSON.stringify(rules)],
     );
     await pool.query('insert into ops.shard (generation, shard) select $1, generate_series(0, 11)', [o.generation]);

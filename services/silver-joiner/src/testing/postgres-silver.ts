@@ -11,7 +11,7 @@ import {
 } from '@leakage/postgres';
 import { createLogger, Metrics } from '@leakage/runtime';
 import { PARTITIONS, shardOf, topicTable } from '@leakage/schemas';
-import { DEFAULT_RULES, openRuleBook, RULES_VERSION, type Rules } from '../domain/rules.ts';
+import { DEFAULT_RULES, openRuleBook, RULES_VERSION } from '../domain/rules.ts';
 import type { CallFact, JourneyOutcome } from '../domain/types.ts';
 import { CALL_FACT_COLUMNS, OUTCOME_COLUMNS } from '../domain/writes.ts';
 import { Joiner } from '../joiner.ts';
@@ -24,6 +24,8 @@ export const SCHEMA = 'silver_1';
 /** What the sessions of joiners are called, so that a test can end them. */
 export const JOINER = 'silver-joiner-under-test';
 const PIPELINE = 'silver_1';
+/** Reads nothing: silver writes its change log for it. */
+export const TEST_READER = 'test';
 export const testLog = createLogger({ service: 'silver-test', level: 'error' });
 
 /** The joiner as the service assembles it, on a session of its own: one process, but for Kafka. */
@@ -33,8 +35,9 @@ export class JoinerProcess {
   readonly session: Session;
   woken = 0;
 
-  constructor(url: string, rules: Rules = DEFAULT_RULES) {
-    const book = openRuleBook(rules, shardOf);
+  /** `building`: as of a generation that has not caught up, what is new goes straight into its table. */
+  constructor(url: string, building: () => boolean) {
+    const book = openRuleBook(DEFAULT_RULES, shardOf);
     this.session = new Session({
       url,
       applicationName: JOINER,
@@ -42,7 +45,7 @@ export class JoinerProcess {
       log: testLog,
     });
     this.joiner = new Joiner({
-      prepare: { ...prepareOptions(rules), book },
+      prepare: { ...prepareOptions(), book, building },
       policy: { now: NO_POLICY, reload: async () => undefined },
       session: this.session,
       store: new SilverStore({ schema: SCHEMA, generation: 1, pipeline: PIPELINE, book }),
@@ -117,6 +120,8 @@ export class SilverDatabase {
         'delete from ops.reader',
         // A version never comes again: processes go by it.
         'update ops.shard set state_version = state_version + 1, change_seq = 0, wm_digital = null, wm_calls = null',
+        // What nobody reads is not logged, and tests want to see what is.
+        `insert into ops.reader (reader, generation, shard, next_seq) select '${TEST_READER}', generation, shard, 1 from ops.shard`,
       ].join(';'),
     );
     const parts = topicTable(PREFIX).flatMap(({ name, partitions }) =>

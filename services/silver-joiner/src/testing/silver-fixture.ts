@@ -9,14 +9,16 @@ export class SilverFixture {
   readonly db: SilverDatabase;
   readonly other: JoinerProcess;
   one: JoinerProcess;
+  /** Whether batches are prepared as those of a generation that has not caught up. */
+  building = false;
   topics = new FakeTopics();
   readonly #server: TestDatabase;
 
   private constructor(server: TestDatabase, db: SilverDatabase) {
     this.#server = server;
     this.db = db;
-    this.one = new JoinerProcess(server.url);
-    this.other = new JoinerProcess(server.url);
+    this.one = this.process();
+    this.other = this.process();
   }
 
   static async open(): Promise<SilverFixture> {
@@ -32,11 +34,12 @@ export class SilverFixture {
   }
 
   process(): JoinerProcess {
-    return new JoinerProcess(this.#server.url);
+    return new JoinerProcess(this.#server.url, () => this.building);
   }
 
   /** Nothing was ever sent. */
-  async reset(): Promise<void> {
+  async reset({ building = false } = {}): Promise<void> {
+    this.building = building;
     await this.db.clear();
     this.topics = new FakeTopics();
   }
