@@ -176,6 +176,8 @@ class SqlReader {
   readonly problems: string[] = [];
   /** Which generations it saw, changes only. */
   readonly runs: number[] = [];
+  /** Transactions that have ended. */
+  reads = 0;
   readonly #pool: Pool;
   readonly #done: Promise<void>;
   #stopping = false;
@@ -184,6 +186,12 @@ class SqlReader {
     const log = createLogger({ service: 'tests', level: 'silent' });
     this.#pool = createPool({ url: pipeline.databaseUrl, applicationName: 'a reader', max: 1, log });
     this.#done = this.#run();
+  }
+
+  /** A transaction has ended that began after this was called. */
+  async round(): Promise<void> {
+    const enough = this.reads + 2;
+    await eventually(() => this.reads >= enough, { withinMs: 60_000, what: 'a round of a reader' });
   }
 
   async stop(): Promise<void> {
@@ -201,6 +209,7 @@ class SqlReader {
       } catch (error) {
         this.problems.push(String(error));
       }
+      this.reads += 1;
       // Who never leaves a moment free is waited for: see promote.integration.test.ts.
       await new Promise((resolve) => setTimeout(resolve, 150));
     }
@@ -262,22 +271,19 @@ interface Watching {
   readonly first?: number;
 }
 
-interface Watched {
-  readonly pollers: Pollers;
-  readonly readers: readonly SqlReader[];
-}
-
-/** Everybody reads while `work` is done; what all of them were told is judged. */
+/** Everybody reads while `work` is done, who may wait until all have read again; what all of them were told is judged. */
 async function watched(
-  work: (pollers: Pollers) => Promise<readonly Switched[]>,
+  work: (round: () => Promise<void>) => Promise<readonly Switched[]>,
   { judge, paths = asked, first = 1 }: Watching,
-): Promise<Watched> {
+): Promise<Pollers> {
   const pollers = new Pollers({ url, paths, answersPerSecond: 50, generationOf });
   const readers = [new SqlReader(), new SqlReader()];
   let switches: readonly Switched[];
   try {
-    await pollers.round();
-    switches = await work(pollers);
+    const everybody = [pollers, ...readers];
+    const round = async () => void (await Promise.all(everybody.map((one) => one.round())));
+    await round();
+    switches = await work(round);
   } finally {
     await Promise.all([pollers.stop(), ...readers.map((reader) => reader.stop())]);
   }
@@ -294,7 +300,7 @@ async function watched(
     expect(reader.problems).toEqual([]);
     expect(reader.runs).toEqual([first, ...switches.map(({ to }) => to)]);
   }
-  return { pollers, readers };
+  return pollers;
 }
 
 test('nothing arrives: every body is exactly that of one generation, and an ETag of the other one is never right', async () => {
@@ -315,14 +321,14 @@ test('nothing arrives: every body is exactly that of one generation, and an ETag
   const alike = resources.filter((one) => JSON.stringify(bodyOf(1, one).rows) === JSON.stringify(bodyOf(2, one).rows));
   expect(alike.map(({ table }) => table)).toEqual(['action_recommendations']);
 
-  const { pollers } = await watched(
-    async (pollers) => {
+  const pollers = await watched(
+    async (round) => {
       const switches: Switched[] = [];
       for (let time = 0; time < 3; time += 1) {
         switches.push(await switched(['promote', '2'], 2));
-        await pollers.round();
+        await round();
         switches.push(await switched(['rollback'], 1));
-        await pollers.round();
+        await round();
       }
       return switches;
     },
@@ -351,22 +357,22 @@ async function whileFed<T>(work: () => Promise<T>): Promise<T> {
 }
 
 test('records arrive, promotions are killed: no answer mixes, and none goes back in time', async () => {
-  const there = async (pollers: Pollers): Promise<Switched[]> => {
+  const there = async (round: () => Promise<void>): Promise<Switched[]> => {
     const switches: Switched[] = [await switched(['promote', '2'], 2)];
-    await pollers.round();
+    await round();
     switches.push(await switched(['rollback'], 1));
-    await pollers.round();
+    await round();
     await killedPromotion('await handOverChanges(tx, this.#o);');
-    await pollers.round();
+    await round();
     await killedPromotion('await this.#o.published?.(tx);');
-    await pollers.round();
+    await round();
     switches.push({ ...(await killedPromotion("await this.#pool.query('select pg_notify")), to: 2 });
-    await pollers.round();
+    await round();
     switches.push(await switched(['rollback'], 1));
-    await pollers.round();
+    await round();
     return switches;
   };
-  const { pollers } = await watched((pollers) => whileFed(() => there(pollers)), { judge: problemOf });
+  const pollers = await watched((round) => whileFed(() => there(round)), { judge: problemOf });
   const history = pathOf(resources.find(({ table }) => table === 'daily_leakage_history') as Resource);
   for (const heard of pollers.heard) {
     const bodies = heard
@@ -402,15 +408,15 @@ test('the former generation is dropped while its processes and a replay of it wo
     what: 'the replay to begin',
   });
 
-  const dropped = async (pollers: Pollers): Promise<Switched[]> => {
+  const dropped = async (round: () => Promise<void>): Promise<Switched[]> => {
     const outcome = await run(['drop', '1', '--force', '--yes', '--json']);
     expect(outcome).toMatchObject({ code: 0 });
     expect(JSON.parse(outcome.out)).toMatchObject({ schemas: ['gold_1', 'silver_1'], replays: 1 });
-    await pollers.round();
+    await round();
     return [];
   };
   const paths = asked.map((one) => one.filter((path) => path !== difference));
-  await watched((pollers) => whileFed(() => dropped(pollers)), { judge: problemOf, paths, first: 2 });
+  await watched((round) => whileFed(() => dropped(round)), { judge: problemOf, paths, first: 2 });
   expect(await replay()).toMatchObject({ state: 'cancelled' });
   expect(await replaying.ended).toMatchObject({ code: 1 });
   for (const one of working.get(1) ?? []) {

@@ -140,7 +140,7 @@ function leftOutLines(s: Status): string[] {
   const { leftOut } = s.verification;
   if (leftOut === null) return [];
   const { kind, times, lastAt, reason } = leftOut;
-  const often = times === 1 ? '' : `, ${number(times)} times since ${age(s, leftOut.firstAt)}`;
+  const often = times === 1 ? '' : `; ${number(times)} in a row, the first ${age(s, leftOut.firstAt)}`;
   const words = `the last scheduled one was ${kind === 'skipped' ? 'left out' : 'broken off'} (${age(s, lastAt)}${often}): ${reason}`;
   return wrapped(words).map((line) => `${indent}${styleText('yellow', line)}`);
 }
