@@ -27,7 +27,12 @@ async function prepared(
   source: Source,
   values: readonly (Buffer | null)[],
   horizon: number | null = null,
-  o: { readonly untoldBefore?: number; readonly again?: boolean; readonly losses?: readonly LostRange[] } = {},
+  o: {
+    readonly untoldBefore?: number;
+    readonly quarantineKeptFrom?: number;
+    readonly again?: boolean;
+    readonly losses?: readonly LostRange[];
+  } = {},
 ): Promise<PreparedBatch> {
   const records = values.map(
     (value, offset): KafkaRecord => ({
@@ -54,7 +59,12 @@ async function prepared(
     [chunk],
     {
       book,
-      policy: { version: 1, refusedBefore: horizon, untoldBefore: o.untoldBefore ?? null },
+      policy: {
+        version: 1,
+        refusedBefore: horizon,
+        untoldBefore: o.untoldBefore ?? null,
+        quarantineKeptFrom: o.quarantineKeptFrom ?? null,
+      },
       sourceOf: () => source,
       reading,
       losses: o.losses ?? [],
@@ -286,6 +296,7 @@ describe('a record that is refused for nothing but its age', () => {
     ['that comes late is told of', {}, [first, second]],
     ['that live has read before is counted, and not told of', { again: true }, [second]],
     ['that was there before the generation is counted, and not told of', { untoldBefore: NOW + 1 }, [second]],
+    ['of which others were removed from quarantine is told of', { quarantineKeptFrom: NOW + 1 }, [first]],
     ['that came with the generation is told of', { untoldBefore: NOW }, [first, second]],
     [
       'that had been lost is told of, whoever finds it',
@@ -404,7 +415,7 @@ describe('the judge of records that nobody has sent yet', () => {
   const judge = (horizon: number | null | undefined, question: unknown) =>
     new RecordJudge({
       book,
-      policy: { version: 1, refusedBefore: horizon ?? null, untoldBefore: null },
+      policy: { version: 1, refusedBefore: horizon ?? null, untoldBefore: null, quarantineKeptFrom: null },
       reading,
       losses: [],
     }).judge(JSON.stringify(question));
