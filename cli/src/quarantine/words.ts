@@ -24,6 +24,7 @@ const words: Readonly<Record<string, string>> = {
   future: 'it happened more than 5 minutes after it was sent',
   emitted_in_future: 'it was sent more than 5 minutes after Kafka got it',
   beyond_retention: 'it happened before what retention has removed',
+  erased: 'it is of a member who was erased',
   range: '* is out of its range',
   'future:': '* lies after the day on which it was sent',
   unreadable: 'by this fix no fields can be read from its bytes',

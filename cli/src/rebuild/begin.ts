@@ -184,8 +184,8 @@ async function beginAtHorizon(
   { generation, base }: { readonly generation: number; readonly base: number },
 ): Promise<Pick<Begun, 'closedBefore' | 'takenFrom'>> {
   const { rows } = await tx.query<{ closedBefore: string; takenFrom: number | null }>(
-    `insert into ops.horizon (generation, refused_before, kept_from, begins_at, closed_before, taken_from)
-     select n.id, h.kept_from, h.kept_from, h.kept_from,
+    `insert into ops.horizon (generation, refused_before, kept_from, quarantine_kept_from, begins_at, closed_before, taken_from)
+     select n.id, h.kept_from, h.kept_from, h.quarantine_kept_from, h.kept_from,
             greatest(h.closed_before,
                      ((h.refused_before - interval '1 microsecond') at time zone (n.rules ->> 'timeZone'))::date + 1),
             case when n.rules ->> 'timeZone' = b.rules ->> 'timeZone' then b.id end

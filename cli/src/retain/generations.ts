@@ -1,6 +1,6 @@
 import type { Queryable } from '@leakage/postgres';
 import { CommandError } from '../command-error.ts';
-import { goldKeptFrom, horizonDays, type RetentionPolicy } from './policy.ts';
+import { addDays, goldKeptFrom, horizonDays, type RetentionPolicy } from './policy.ts';
 
 /** What a run does to one generation. Instants as Postgres writes them, days local to the generation. */
 export interface GenerationPlan {
@@ -15,6 +15,8 @@ export interface GenerationPlan {
   readonly horizonDay: string;
   /** The present horizon is an earlier one, or there is none. */
   readonly moves: boolean;
+  /** Quarantined records that Kafka got before then are removed. */
+  readonly quarantineKeptFrom: string;
   readonly goldKeptFrom: string;
 }
 
@@ -99,5 +101,12 @@ async function planGeneration(
   const [horizon] = rows;
   if (horizon === undefined) throw new Error(`the horizon of generation ${id} could not be computed`);
   const names = { silver: `${schemas.silver}_${id}`, gold: `${schemas.gold}_${id}` };
-  return { generation: id, ...names, today, ...horizon, goldKeptFrom: goldKeptFrom(today, policy.goldKeepMonths) };
+  return {
+    generation: id,
+    ...names,
+    today,
+    ...horizon,
+    quarantineKeptFrom: `${addDays(today, -policy.quarantineKeepDays)}T00:00:00Z`,
+    goldKeptFrom: goldKeptFrom(today, policy.goldKeepMonths),
+  };
 }

@@ -14,7 +14,10 @@ export async function shardsOf(db: Queryable, generation: number): Promise<numbe
  * either has these locks before, and counts as what came before the run, or finds that the policy is another one and is judged
  * again. In the order in which batches lock: shards, then positions, those of replays too.
  */
-export async function moveHorizon(pool: Pool, { generation, refusedBefore, keptFrom }: GenerationPlan): Promise<void> {
+export async function moveHorizon(
+  pool: Pool,
+  { generation, refusedBefore, keptFrom, quarantineKeptFrom }: GenerationPlan,
+): Promise<void> {
   const shards = await shardsOf(pool, generation);
   await inTransaction(pool, async (tx) => {
     await lockShards(tx, generation, shards);
@@ -24,12 +27,15 @@ export async function moveHorizon(pool: Pool, { generation, refusedBefore, keptF
       [`silver_${generation}`],
     );
     const { rowCount } = await tx.query(
-      `insert into ops.horizon as h (generation, refused_before, kept_from) values ($1, $2, $3)
+      `insert into ops.horizon as h (generation, refused_before, kept_from, quarantine_kept_from) values ($1, $2, $3, $4)
        on conflict (generation) do update
-          set refused_before = excluded.refused_before, kept_from = greatest(h.kept_from, excluded.kept_from),
+          set refused_before = greatest(h.refused_before, excluded.refused_before),
+              kept_from = greatest(h.kept_from, excluded.kept_from),
+              quarantine_kept_from = greatest(h.quarantine_kept_from, excluded.quarantine_kept_from),
               moved_at = clock_timestamp()
-        where h.refused_before < excluded.refused_before`,
-      [generation, refusedBefore, keptFrom],
+        where h.refused_before < excluded.refused_before
+           or coalesce(h.quarantine_kept_from, '-infinity') < excluded.quarantine_kept_from`,
+      [generation, refusedBefore, keptFrom, quarantineKeptFrom],
     );
     if (rowCount > 0) await tx.query('update ops.policy set version = version + 1');
   });

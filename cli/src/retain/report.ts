@@ -7,16 +7,19 @@ function size(bytes: number): string {
   return bytes < 1024 ** 3 ? `${(bytes / 1024 ** 2).toFixed(1)} MiB` : `${(bytes / 1024 ** 3).toFixed(1)} GiB`;
 }
 
-const names: Readonly<Record<string, string>> = {
-  journey_event: 'journey event',
-  call: 'call',
-  journey_outcome: 'journey outcome',
-  conflict_record: 'conflict record',
-  quarantine_record: 'quarantined record',
-  gold_cells: 'cell of gold',
+const names: Readonly<Record<string, readonly [one: string, many: string]>> = {
+  journey_event: ['journey event', 'journey events'],
+  call: ['call', 'calls'],
+  journey_outcome: ['journey outcome', 'journey outcomes'],
+  conflict_record: ['conflict record', 'conflict records'],
+  quarantine_record: ['quarantined record', 'quarantined records'],
+  gold_cells: ['cell of gold', 'cells of gold'],
 };
-// "cells of gold"
-const plural = (n: number, table: string) => count(n, names[table] ?? table).replace('cell of golds', 'cells of gold');
+
+function rowsOf(table: string, rows: number): string {
+  const [one, many] = names[table] ?? [table, table];
+  return `${whole.format(rows)} ${rows === 1 ? one : many}`;
+}
 
 /** What a run would do. */
 export function planLines({ generations, bronze }: RetentionPlan): string[] {
@@ -26,7 +29,7 @@ export function planLines({ generations, bronze }: RetentionPlan): string[] {
       `Generation ${generation}: ${moves ? 'the horizon moves to' : 'the horizon stays at'} ${horizonDay}; what is before ${keptFrom} is removed from silver`,
       ...Object.entries(removable)
         .filter(([, { rows }]) => rows > 0)
-        .map(([table, { rows, bytes: size_ }]) => `  ${plural(rows, table)}, about ${size(size_)}`),
+        .map(([table, { rows, bytes: taken }]) => `  ${rowsOf(table, rows)}, about ${size(taken)}`),
     ]),
     bronze.length === 0
       ? 'Bronze: nothing'
@@ -47,7 +50,7 @@ export function retainedLines({ generations, bronze }: Retained): string[] {
     ...generations.map(({ generation, horizon, removed }) => {
       const parts = Object.entries(removed)
         .filter(([, rows]) => rows > 0)
-        .map(([table, rows]) => plural(rows, table));
+        .map(([table, rows]) => rowsOf(table, rows));
       return `Generation ${generation}: horizon ${horizon}, removed ${parts.length === 0 ? 'nothing' : parts.join(', ')}`;
     }),
     `Bronze: ${count(bronze.partitions.length, 'partition')} dropped, ${count(bronze.records, 'record')}, ${size(bronze.bytes)}`,

@@ -77,17 +77,12 @@ export async function planRetention(o: RetainOptions): Promise<RetentionPlan> {
   const plans = await planGenerations(pool, o);
   const generations = [];
   for (const plan of plans) {
-    const removable = await countRemovable(pool, plan, quarantinedBefore(plan, o.policy));
+    const removable = await countRemovable(pool, plan);
     generations.push({ ...plan, removable });
   }
   return { generations, bronze: await droppablePartitions(pool, schemas.bronze, bronzeLimits(plans, o.policy)) };
 }
 
-function quarantinedBefore({ today }: GenerationPlan, { quarantineKeepDays }: RetentionPolicy): string {
-  return `${addDays(today, -quarantineKeepDays)}T00:00:00Z`;
-}
-
-/** Instants as ISO 8601 of one zone sort as texts. */
 function bronzeLimits(plans: readonly GenerationPlan[], { bronzeKeepDays }: RetentionPolicy): BronzeLimits {
   const earliest = (days: readonly string[]) => days.toSorted()[0] ?? '';
   const keptFrom = plans
@@ -122,7 +117,7 @@ export async function carryOut(o: RetainOptions): Promise<Retained> {
   for (const plan of plans) {
     goOn(`generation ${plan.generation}: keeping figures of single days`);
     await keepFigures(pool, plan);
-    const fromSilver = await removeFromSilver(pool, plan, { quarantinedBefore: quarantinedBefore(plan, policy), goOn });
+    const fromSilver = await removeFromSilver(pool, plan, goOn);
     const cells = await removeFromGold(pool, plan);
     const { generation, horizonDay: horizon, moves: moved } = plan;
     generations.push({ generation, horizon, moved, removed: { ...fromSilver, gold_cells: cells } });

@@ -86,16 +86,12 @@ export interface Removed {
 }
 
 /** How much of each table would go now, without removing anything. (Conflicts go with what they are about.) */
-export async function countRemovable(
-  db: Queryable,
-  plan: GenerationPlan,
-  quarantinedBefore: string,
-): Promise<Record<string, Removed>> {
+export async function countRemovable(db: Queryable, plan: GenerationPlan): Promise<Record<string, Removed>> {
   const counts: Record<string, Removed> = {};
   for (const { table, condition } of removals(plan)) {
     const { rows } = await db.query<Removed>(
       `select count(*) as rows, coalesce(sum(pg_column_size(t)), 0)::bigint as bytes from ${plan.silver}.${table} t where ${condition}`,
-      parametersOf(condition, [plan.keptFrom, quarantinedBefore]),
+      parametersOf(condition, plan),
     );
     counts[table] = rows[0] ?? { rows: 0, bytes: 0 };
   }
@@ -103,29 +99,22 @@ export async function countRemovable(
 }
 
 /** A statement has as many parameters as it names. */
-function parametersOf(condition: string, [keptFrom, quarantinedBefore]: readonly [string, string]): string[] {
-  if (condition.includes('$2')) return [keptFrom, quarantinedBefore];
+function parametersOf(condition: string, { keptFrom, quarantineKeptFrom }: GenerationPlan): string[] {
+  if (condition.includes('$2')) return [keptFrom, quarantineKeptFrom];
   return condition.includes('$1') ? [keptFrom] : [];
 }
 
-export interface RemoveOptions {
-  readonly quarantinedBefore: string;
-  /** Called between two transactions; throws to end it there. */
-  readonly goOn: (line: string) => void;
-}
+/** Called between two transactions; throws to end it there. */
+type GoOn = (line: string) => void;
 
 /** Removes what is over, a piece at a time; returns how many rows of each table went. Run again, it goes on with what remains. */
-export async function removeFromSilver(
-  pool: Pool,
-  plan: GenerationPlan,
-  o: RemoveOptions,
-): Promise<Record<string, number>> {
+export async function removeFromSilver(pool: Pool, plan: GenerationPlan, goOn: GoOn): Promise<Record<string, number>> {
   const shards = await shardsOf(pool, plan.generation);
   const removed: Record<string, number> = {};
   for (const removal of removals(plan)) {
     let total = 0;
     for (let pass = 0; pass < passesMax; pass++) {
-      const found = await removeOnce(pool, { plan, removal, shards, ...o });
+      const found = await removeOnce(pool, { plan, removal, shards, goOn });
       total += found;
       if (found === 0) break;
     }
@@ -134,7 +123,8 @@ export async function removeFromSilver(
   return removed;
 }
 
-interface Pass extends RemoveOptions {
+interface Pass {
+  readonly goOn: GoOn;
   readonly plan: GenerationPlan;
   readonly removal: Removal;
   readonly shards: readonly number[];
@@ -163,10 +153,10 @@ async function removeOnce(pool: Pool, pass: Pass): Promise<number> {
 
 async function removeWindow(
   pool: Pool,
-  { plan, removal, shards, quarantinedBefore, table, from }: Pass & { readonly table: string; readonly from: number },
+  { plan, removal, shards, table, from }: Pass & { readonly table: string; readonly from: number },
 ): Promise<{ rows: number; heldMs: number }> {
   const { condition, facts } = removal;
-  const values = parametersOf(condition, [plan.keptFrom, quarantinedBefore]);
+  const values = parametersOf(condition, plan);
   const first = `$${values.length + 1}`;
   const next = `$${values.length + 2}`;
   const where = `t.ctid >= ${first}::tid and t.ctid < ${next}::tid and (${condition})`;

@@ -42,10 +42,10 @@ export const promotionSteps = stepsOf('libs/postgres/src/promotion.ts', [
 /** Of the making of a generation: from then on its processes build it, whatever becomes of the command. */
 export const rebuildSteps = stepsOf('cli/src/rebuild/begin.ts', [
   ['number taken', 'await prepare(o, { generation, base });'],
-  ['tables made', 'await inTransaction(pool, (tx) => release('],
-  ['positions written', 'await tx.query(\n    `update ops.generation'],
+  ['tables made', 'const horizon = await inTransaction(pool, (tx) =>'],
+  ['positions written', 'const { rowCount } = await tx.query(\n    `update ops.generation'],
   ['released', 'await converge(tx, o.schemas, await existingRoles('],
-  ['committed', 'return { generation, ...chosen };', 'committed'],
+  ['committed', 'return { generation, ...chosen, ...horizon };', 'committed'],
 ]);
 
 /** From its mark on nobody works on the generation any more, and what is left of it goes when the command is run again. */

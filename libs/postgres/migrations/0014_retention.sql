@@ -8,6 +8,8 @@ alter table horizon
   -- Its gold counts no local day before this one by itself; they are those that `taken_from` had when it began, or are lacking.
   add column closed_before date,
   add column taken_from int references generation (id),
+  -- Quarantined records that Kafka got before then were removed, and are not told of again.
+  add column quarantine_kept_from timestamptz,
   add constraint horizon_begins_at_check check (begins_at <= kept_from),
   add constraint horizon_taken_from_check check (taken_from is null or closed_before is not null);
 

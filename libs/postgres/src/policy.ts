@@ -11,6 +11,8 @@ export interface Policy {
    * was made, which begins later. Epoch milliseconds; null: everything that is refused is told of.
    */
   readonly untoldBefore: number | null;
+  /** What Kafka got before then and what is refused for another reason was in quarantine for as long as it is kept there. */
+  readonly quarantineKeptFrom: number | null;
   /** Who was erased; null: nobody. */
   readonly erased: Erased | null;
 }
@@ -22,6 +24,7 @@ interface Given {
 
 const LOAD = `
   select p.version, (extract(epoch from h.refused_before) * 1000)::bigint as "refusedBefore",
+         (extract(epoch from h.quarantine_kept_from) * 1000)::bigint as "quarantineKeptFrom",
          case when h.begins_at is not null then (extract(epoch from g.created_at) * 1000)::bigint end as "untoldBefore"
     from ops.policy p
     left join ops.horizon h on h.generation = $1

@@ -60,12 +60,16 @@ function makeKey(path: string): string {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     writeFileSync(draft, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
+  } catch (error) {
+    throw keyProblem(path, error);
+  }
+  try {
     linkSync(draft, path);
   } catch (error) {
     // Another process was faster: its key counts.
     if (codeOf(error) !== 'EEXIST') throw keyProblem(path, error);
   } finally {
-    rmSync(draft, { force: true });
+    rmSync(draft);
   }
   return readFileSync(path, 'utf8').trim();
 }

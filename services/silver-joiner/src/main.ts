@@ -219,7 +219,10 @@ async function* judge({ settings: s, log }: PrepareContext<SilverSettings>, ques
     if (generation === null || problems.length > 0) throw new SettingsError(problems);
     const reading = readingOf(s, { pool, log, health: new HealthState(), signal: new AbortController().signal });
     const policy = await PolicyInForce.open(pool, id, () => readPseudonymKey(s));
-    const judge = new RecordJudge({ ...judgingOf(generation, reading), policy: { ...policy.now, untoldBefore: null } });
+    const judge = new RecordJudge({
+      ...judgingOf(generation, reading),
+      policy: { ...policy.now, untoldBefore: null, quarantineKeptFrom: null },
+    });
     for await (const question of questions) yield JSON.stringify(await judge.judge(question));
   } finally {
     await pool.stop();

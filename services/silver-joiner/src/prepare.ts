@@ -145,12 +145,14 @@ class Collector {
   readonly #untoldBefore: number;
   readonly #erased: Erased | null;
   readonly #again: boolean;
+  readonly #quarantineKeptFrom: number;
 
   constructor({ book, policy, reading, losses, again }: PrepareOptions) {
     this.#readers = reading.readers;
     this.#book = book;
     this.#clean = { aligner: book.aligner, sha256, horizon: policy.refusedBefore };
     this.#losses = losses;
+    this.#quarantineKeptFrom = policy.quarantineKeptFrom ?? Number.NEGATIVE_INFINITY;
     this.#untoldBefore = again ? Number.POSITIVE_INFINITY : (policy.untoldBefore ?? Number.NEGATIVE_INFINITY);
     this.#erased = policy.erased;
     this.#again = again;
@@ -198,7 +200,8 @@ class Collector {
       const recordId = (decoded.event === null ? null : intake.id(decoded.event)) || null;
       const { source } = lane;
       const { reasons } = cleaned;
-      if (lane.lost !== null || !isOnlyOld(reasons) || receivedAt >= this.#untoldBefore)
+      const toldFrom = isOnlyOld(reasons) ? this.#untoldBefore : this.#quarantineKeptFrom;
+      if (lane.lost !== null || receivedAt >= toldFrom)
         this.quarantined.push({ source, topic, partition, offset, receivedAt, payload: value, recordId, reasons });
       lane.counts.quarantined += 1;
       tally.refuse(reasons);

@@ -31,6 +31,7 @@ async function prepared(
   o: Partial<Pick<PrepareOptions, 'again' | 'losses'>> & {
     readonly horizon?: number | null;
     readonly untoldBefore?: number;
+    readonly quarantineKeptFrom?: number;
     readonly erased?: 'everything';
   } = {},
 ): Promise<PreparedBatch> {
@@ -61,7 +62,13 @@ async function prepared(
     [chunk],
     {
       book,
-      policy: { version: 1, refusedBefore: horizon, untoldBefore: o.untoldBefore ?? null, erased: GONE },
+      policy: {
+        version: 1,
+        refusedBefore: horizon,
+        untoldBefore: o.untoldBefore ?? null,
+        quarantineKeptFrom: o.quarantineKeptFrom ?? null,
+        erased: GONE,
+      },
       sourceOf: () => source,
       reading,
       losses,
@@ -296,6 +303,7 @@ describe('a record that is refused for nothing but its age', () => {
     ['that comes late is told of', {}, [first, second]],
     ['that live has read before is counted, and not told of', { again: true }, [second]],
     ['that was there before the generation is counted, and not told of', { untoldBefore: NOW + 1 }, [second]],
+    ['of which others were removed from quarantine is told of', { quarantineKeptFrom: NOW + 1 }, [first]],
     ['that came with the generation is told of', { untoldBefore: NOW }, [first, second]],
     [
       'that had been lost is told of, whoever finds it',
@@ -443,7 +451,13 @@ describe('the judge of records that nobody has sent yet', () => {
   const judge = (horizon: number | null | undefined, question: unknown) =>
     new RecordJudge({
       book,
-      policy: { version: 1, refusedBefore: horizon ?? null, untoldBefore: null, erased: GONE },
+      policy: {
+        version: 1,
+        refusedBefore: horizon ?? null,
+        untoldBefore: null,
+        quarantineKeptFrom: null,
+        erased: GONE,
+      },
       reading,
       losses: [],
       again: false,

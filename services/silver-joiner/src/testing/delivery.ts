@@ -17,7 +17,13 @@ import type { PrepareOptions } from '../prepare.ts';
 export const PREFIX = 'test';
 
 /** Nothing valid is refused. */
-export const NO_POLICY: Policy = { version: 1, refusedBefore: null, untoldBefore: null, erased: null };
+export const NO_POLICY: Policy = {
+  version: 1,
+  refusedBefore: null,
+  untoldBefore: null,
+  quarantineKeptFrom: null,
+  erased: null,
+};
 
 export type SentRecord =
   | { readonly source: 'journeys'; readonly event: DigitalJourneyEvent }
