@@ -5,7 +5,7 @@ import type { SeqRange, Told } from './domain/turns.ts';
 /** The reader of the change log by which the active generation tells the world what changes. */
 const READER = 'changes';
 /** The key space of our advisory lock on "who relays": one process of all. */
-const RELAY_LOCK = 4_718_264;
+const RELAY_LOCK = 4_718_269;
 
 /** Somebody else has moved the reader. What was sent is sent again by whoever goes on from there. */
 export class ToldMeanwhileError extends Error {
