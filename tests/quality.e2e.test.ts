@@ -153,6 +153,7 @@ describe('data quality through Kafka and Postgres', () => {
       C8: [decisive.length, 0],
       S3: [994, 0],
       S4: [1_000, 0],
+      E1: [1_000, 0],
     });
     const found = await metrics();
     expect(found.get('leakage_silver_warnings_total{source="journeys",warning="D4:missing_error_code"}')).toBe(20);
