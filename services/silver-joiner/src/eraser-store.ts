@@ -47,14 +47,6 @@ export async function readShards(tx: Queryable, generation: number): Promise<num
   return rows.map(({ shard }) => shard);
 }
 
-// A reader that was to end and has, because its generation was the active one once, would keep the log for ever. What has become
-// of the generation since was not for it to tell; it goes on from here if it is ever to go on.
-const MOVE_ENDED = `
-  update ops.reader r set next_seq = s.change_seq + 1, until_seq = s.change_seq
-    from ops.shard s
-   where s.generation = $1 and s.shard = $2 and r.generation = s.generation and r.shard = s.shard
-     and r.next_seq = r.until_seq + 1 and r.until_seq < s.change_seq`;
-
 const READERS = `
   select r.reader, r.next_seq as "nextSeq", s.change_seq as "changeSeq"
     from ops.shard s
@@ -67,7 +59,6 @@ export async function trimRead(
   sql: EraserStatements,
   { generation, shard }: { readonly generation: number; readonly shard: number },
 ): Promise<string[]> {
-  await tx.query(MOVE_ENDED, [generation, shard]);
   const { rows } = await tx.query<{ reader: string | null; nextSeq: number | null; changeSeq: number }>(READERS, [
     generation,
     shard,
@@ -76,8 +67,7 @@ export async function trimRead(
   const readers = rows.flatMap(({ reader, nextSeq }) =>
     reader === null || nextSeq === null ? [] : [{ reader, nextSeq }],
   );
-  // Gold has not begun to count: it will begin with what is there then, but the log has to be there until it does.
-  if (readers.length === 0) return changeSeq === 0 ? [] : ['gold'];
-  await tx.query(sql.trim, [shard, Math.min(...readers.map(({ nextSeq }) => nextSeq))]);
+  // Whoever registers later begins with the facts that are there then.
+  await tx.query(sql.trim, [shard, Math.min(changeSeq + 1, ...readers.map(({ nextSeq }) => nextSeq))]);
   return readers.filter(({ nextSeq }) => nextSeq <= changeSeq).map(({ reader }) => reader);
 }
