@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { prepareGeneration } from '../service-once.ts';
 import { dropSteps } from '../testing/command-steps.ts';
 import { type TwoGenerations, twoGenerations } from '../testing/two-generations.ts';
 
@@ -14,7 +15,7 @@ let newest = 2;
 /** One more generation beside the others, with tables, positions and readers, on which nobody works. */
 async function another(): Promise<number> {
   newest += 1;
-  await it.init([], { GENERATION: String(newest) });
+  await prepareGeneration(newest, it.env);
   await it.owner.query(`update ops.generation set state = 'building' where id = $1`, [newest]);
   await it.hasRead(newest, 100);
   await it.goldBehind(newest, 0);

@@ -117,7 +117,7 @@ describe('after init', () => {
     const told = of('topics').map(({ state, found, remedy }) => `${state} ${found} -> ${remedy}`);
     expect(told).toEqual(
       expect.arrayContaining([
-        expect.stringMatching(/^note \S+\.members not there yet -> .*leakage init/),
+        expect.stringMatching(/^note \S+\.members, \S+\.changes not there yet -> .*leakage init/),
         expect.stringMatching(/^no topic \S+\.calls has 3 partitions, expected 12 -> .*TOPIC_PREFIX/),
         expect.stringMatching(/^no topic \S+\.journeys has message\.timestamp\.type=CreateTime, .* -> .*kafka-configs/),
       ]),

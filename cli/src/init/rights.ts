@@ -103,7 +103,7 @@ export function wantedRights(catalog: Catalog): Right[] {
     // Replays: what they are to read, and what was lost and is found again.
     may(role, 'SELECT', 'table', ['ops.replay', 'ops.loss']);
     // What is refused although it is valid.
-    may(role, 'SELECT', 'table', ['ops.policy', 'ops.horizon', 'ops.erased']);
+    may(role, 'SELECT', 'table', ['ops.policy', 'ops.erased']);
     may(role, 'EXECUTE', 'function', functionsOf('ops', ['mend_loss', 'trim_loss']));
     // What retention has removed from bronze: not to be filled in again, and not missing.
     may(role, 'SELECT', 'table', ['ops.bronze_dropped']);
@@ -131,8 +131,8 @@ export function wantedRights(catalog: Catalog): Right[] {
   may('gold', 'INSERT DELETE', 'table', ['ops.reader']);
   may('gold', 'UPDATE', 'table', ['ops.reader'], ['next_seq']);
   may('gold', 'SELECT INSERT UPDATE', 'table', ['ops.parameter']);
-  // Which days silver does not have whole.
-  may('gold', 'SELECT', 'table', ['ops.horizon']);
+  // What is too old, and which days silver does not have whole.
+  for (const role of ['silver', 'gold'] as const) may(role, 'SELECT', 'table', ['ops.horizon']);
 
   may('api', 'USAGE', 'schema', ['app', catalog.gold]);
   may('api', 'SELECT', 'table', ['app.migrations', 'ops.position', 'ops.promotion']);
@@ -172,13 +172,9 @@ export function wantedRights(catalog: Catalog): Right[] {
       may('gold', 'USAGE', 'schema', [gold]);
       may('gold', 'SELECT', 'table', [`${gold}.migrations`]);
       may('gold', 'SELECT INSERT UPDATE DELETE', 'table', inSchema(gold, cubes));
-      may(
-        'gold',
-        'UPDATE',
-        'table',
-        [`${gold}.this_generation`],
-        ['folded_at', 'wm_digital', 'wm_calls', 'closed_before'],
-      );
+      const thisGeneration = [`${gold}.this_generation`];
+      may('gold', 'SELECT', 'table', thisGeneration, ['closed_before']);
+      may('gold', 'UPDATE', 'table', thisGeneration, ['folded_at', 'wm_digital', 'wm_calls', 'closed_before']);
       may('gold', 'SELECT INSERT', 'table', [`${gold}.closed_day`]);
       may('api', 'USAGE', 'schema', [gold]);
       may('api', 'SELECT', 'table', viewsOf(gold));

@@ -22,6 +22,11 @@ interface Given {
   readonly key: () => string | null;
 }
 
+/** Of bronze, which has no horizon and may look at no generation. */
+const LOAD_BRONZE = `
+  select version, null::bigint as "refusedBefore", null::bigint as "quarantineKeptFrom", null::bigint as "untoldBefore"
+    from ops.policy`;
+
 const LOAD = `
   select p.version, (extract(epoch from h.refused_before) * 1000)::bigint as "refusedBefore",
          (extract(epoch from h.quarantine_kept_from) * 1000)::bigint as "quarantineKeptFrom",
@@ -32,7 +37,10 @@ const LOAD = `
 
 /** The version first: what is read after it may be newer, and is judged again then, but never older. */
 async function loadPolicy(db: Queryable, { generation, key }: Given): Promise<Policy> {
-  const [policy] = (await db.query<Omit<Policy, 'erased'>>(LOAD, [generation])).rows;
+  const { rows } = await (generation === null
+    ? db.query<Omit<Policy, 'erased'>>(LOAD_BRONZE)
+    : db.query<Omit<Policy, 'erased'>>(LOAD, [generation]));
+  const [policy] = rows;
   if (policy === undefined) throw new Error('ops.policy is empty: its row was deleted, insert it again');
   return { ...policy, erased: await loadErased(db, key) };
 }
