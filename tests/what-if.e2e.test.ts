@@ -182,4 +182,10 @@ test('45 minutes instead of 30: per day, journey and segment what the stories sa
   expect(report.notes).toEqual([]);
   expect(report.days).toMatchObject({ because: [] });
   expect(report.equal).toBe(false);
+
+  const dearer = await diff(['1', '2', '--cost', '9.50']);
+  expect(dearer.totals.leakageCalls).toEqual({ ...report.totals.leakageCalls, cents: more * 950 });
+  expect(dearer.notes).toEqual([
+    expect.stringContaining('a call costs $9.50 as asked, where ops.parameter says $8.00'),
+  ]);
 });

@@ -12,6 +12,8 @@ export interface DiffOptions {
   /** Local days, YYYY-MM-DD. */
   readonly from?: string;
   readonly to?: string;
+  /** Default: what is stored. */
+  readonly costPerCallCents?: number | undefined;
   readonly examples: number;
   readonly onStep: (sentence: string) => void;
 }

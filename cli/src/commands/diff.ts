@@ -11,6 +11,7 @@ import { generationNumber, wholeNumber } from '../whole-number.ts';
 interface DiffCommandOptions {
   readonly from?: string;
   readonly to?: string;
+  readonly cost?: number;
   readonly examples: number;
   readonly json?: true;
 }
@@ -29,16 +30,17 @@ export function register(program: Command): void {
     .argument('<b>', 'the generation that is asked about', generationNumber)
     .option('--from <day>', 'first local day, YYYY-MM-DD', day)
     .option('--to <day>', 'last local day, YYYY-MM-DD', day)
+    .option('--cost <dollars>', 'what a call is to cost, instead of the cost per call that is stored', cents)
     .option('--examples <n>', 'how many calls of each cause and journey are shown (0 to 100)', wholeNumber(0, 100), 3)
     .option('--json', 'one JSON document on stdout')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ npx leakage diff 1 2\n  $ npx leakage diff 1 2 --from 2026-11-01 --to 2026-11-28 --json | jq .totals.leakageCalls',
+      '\nExamples:\n  $ npx leakage diff 1 2\n  $ npx leakage diff 1 2 --from 2026-11-01 --to 2026-11-28 --json | jq .totals.leakageCalls\n  $ npx leakage diff 1 2 --cost 9.50',
     )
     .action(diff);
 }
 
-async function diff(a: number, b: number, { json, ...options }: DiffCommandOptions): Promise<void> {
+async function diff(a: number, b: number, { json, cost, ...options }: DiffCommandOptions): Promise<void> {
   const { from, to } = options;
   if (from !== undefined && to !== undefined && from > to) {
     throw new CommandError(`--from ${from} is after --to ${to}: turn them round.`, 2);
@@ -52,10 +54,17 @@ async function diff(a: number, b: number, { json, ...options }: DiffCommandOptio
     b,
     schemas: { silver: silverSchema, gold: goldSchema },
     ...options,
+    costPerCallCents: cost,
     onStep: screen.renew,
   });
   screen.renew('');
   process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${diffLines(report).join('\n')}\n`);
+}
+
+/** Whole cents of an amount in dollars. */
+function cents(text: string): number {
+  if (!/^\d{1,5}(\.\d{1,2})?$/.test(text)) throw new InvalidArgumentError('dollars are wanted, such as 9.50');
+  return Math.round(Number(text) * 100);
 }
 
 function day(text: string): string {

@@ -46,7 +46,8 @@ export async function diffGenerations(query: DiffQuery, o: DiffOptions): Promise
   const a = await readGeneration(query, { id: o.a, other: o.b, schemas });
   const b = await readGeneration(query, { id: o.b, other: o.a, schemas });
   const days = comparedDays(a.reach, b.reach, o);
-  const costPerCallCents = await readCost(query);
+  const storedCents = await readCost(query);
+  const costPerCallCents = o.costPerCallCents ?? storedCents;
   const range = days === null ? null : { a: o.a, b: o.b, schemas, ...days };
   o.onStep?.('adding up the cubes of both');
   const figures = foldFigures(range === null ? [] : await readCells(query, range), costPerCallCents);
@@ -68,7 +69,7 @@ export async function diffGenerations(query: DiffQuery, o: DiffOptions): Promise
     differingCells,
     causes,
     examples: examplesOf(groups, { rules, ...described, max: o.examples }),
-    notes: notesOf({ ...described, costPerCallCents, totals: figures.totals, causes }),
+    notes: notesOf({ ...described, costPerCallCents, storedCents, totals: figures.totals, causes }),
   };
 }
 

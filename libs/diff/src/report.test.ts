@@ -196,6 +196,7 @@ describe('the report', () => {
       a: one(1),
       b: one(2),
       costPerCallCents: 800,
+      storedCents: 800,
       totals: totals(10, 12),
       causes: causeFigures([group({}, { onlyB: 2 })], windows, 800),
     };
@@ -206,10 +207,17 @@ describe('the report', () => {
 
     test('calls without a price, days of two time zones', () => {
       const b = one(2, { rules: { ...noted.b.rules, timeZone: 'America/Chicago' } });
-      expect(notesOf({ ...noted, b, costPerCallCents: null })).toEqual([
+      expect(notesOf({ ...noted, b, costPerCallCents: null, storedCents: null })).toEqual([
         'no cost_per_call is set in ops.parameter: calls have no price',
         'a local day is one of America/New_York in generation 1 and one of America/Chicago in generation 2',
       ]);
+    });
+
+    test('another price than the stored one, and what leakage costs then', () => {
+      expect(notesOf({ ...noted, costPerCallCents: 950 })).toEqual([
+        'a call costs $9.50 as asked, where ops.parameter says $8.00: leakage of generation 1 then costs $95.00, of generation 2 $114.00',
+      ]);
+      expect(notesOf({ ...noted, storedCents: null })[0]).toContain('as asked, where ops.parameter says nothing');
     });
 
     test('calls and figures that do not agree: gold has not folded everything, or something is wrong', () => {

@@ -140,6 +140,8 @@ export interface Noted {
   readonly a: ComparedGeneration;
   readonly b: ComparedGeneration;
   readonly costPerCallCents: number | null;
+  /** What ops.parameter says; another price was asked for where it differs. */
+  readonly storedCents: number | null;
   readonly totals: FiguresOf;
   readonly causes: readonly CauseFigures[];
 }
@@ -147,7 +149,15 @@ export interface Noted {
 /** What a reader must know to trust the figures. */
 export function notesOf(o: Noted): string[] {
   const notes: string[] = [];
-  if (o.costPerCallCents === null) notes.push('no cost_per_call is set in ops.parameter: calls have no price');
+  const { costPerCallCents: cents, storedCents, totals } = o;
+  if (cents === null) notes.push('no cost_per_call is set in ops.parameter: calls have no price');
+  else if (cents !== storedCents) {
+    const [a, b] = [totals.leakageCalls.a, totals.leakageCalls.b].map((calls) => dollars.format((calls * cents) / 100));
+    const stored = storedCents === null ? 'says nothing' : `says ${dollars.format(storedCents / 100)}`;
+    notes.push(
+      `a call costs ${dollars.format(cents / 100)} as asked, where ops.parameter ${stored}: leakage of generation ${o.a.id} then costs ${a}, of generation ${o.b.id} ${b}`,
+    );
+  }
   if (o.a.rules.timeZone !== o.b.rules.timeZone) {
     notes.push(
       `a local day is one of ${o.a.rules.timeZone} in generation ${o.a.id} and one of ${o.b.rules.timeZone} in generation ${o.b.id}`,

@@ -10,6 +10,8 @@ export interface DiffOptions {
   /** Local days, YYYY-MM-DD; default: all that both have. */
   readonly from?: string;
   readonly to?: string;
+  /** What a call is to cost, in integer cents; default: the cost_per_call of ops.parameter. */
+  readonly costPerCallCents?: number | undefined;
   /** Calls shown of each group of differing calls; 0: none. */
   readonly examples: number;
   /** Called with what is done next. */

@@ -148,6 +148,22 @@ describe('gold', () => {
   });
 });
 
+test('what a diff is asked for reaches it, a price in cents; what is none is refused', async () => {
+  const asked: unknown[] = [];
+  const diff = async (one: unknown) => {
+    asked.push(one);
+    return Promise.reject(new Error('nobody compares here'));
+  };
+  const { app: api } = await appWith({ generations: { list: async () => none, diff } });
+  await api.inject('/v1/generations/1/diff/2?from=2026-11-01&cost_per_call=9.53&examples=0');
+  await api.inject('/v1/generations/1/diff/2');
+  expect(asked).toEqual([
+    { a: 1, b: 2, from: '2026-11-01', costPerCallCents: 953, examples: 0 },
+    { a: 1, b: 2, costPerCallCents: undefined, examples: expect.any(Number) },
+  ]);
+  expect((await api.inject('/v1/generations/1/diff/2?cost_per_call=-1')).statusCode).toBe(400);
+});
+
 describe('problems', () => {
   test('an unknown address', async () => {
     const { app: api } = await appWith();

@@ -129,6 +129,14 @@ const diffSchema = {
     {
       from: Type.Optional(Type.String({ format: 'date', description: 'First local date.' })),
       to: Type.Optional(Type.String({ format: 'date', description: 'Last local date.' })),
+      cost_per_call: Type.Optional(
+        Type.Number({
+          description:
+            'What a call is to cost, in dollars (rounded to cents), instead of the cost_per_call that is stored.',
+          minimum: 0,
+          maximum: 99_999.99,
+        }),
+      ),
       examples: Type.Integer({
         description: 'Calls shown of each cause and journey type.',
         default: 3,
@@ -205,6 +213,8 @@ const diffSchema = {
   },
 };
 
+type DiffQuerystring = Omit<DiffAsked, 'a' | 'b' | 'costPerCallCents'> & { readonly cost_per_call?: number };
+
 export interface GenerationRoutesOptions {
   readonly generations: GenerationStore;
   /** Called with the generation that is said to be the active one, before the answer is sent. */
@@ -220,11 +230,12 @@ export function generationRoutes(app: FastifyInstance, { generations, told }: Ge
 
   // Each reads whole tables: what others ask meanwhile is to be answered too.
   let running = false;
-  app.get<{ Params: Pick<DiffAsked, 'a' | 'b'>; Querystring: Omit<DiffAsked, 'a' | 'b'> }>(
+  app.get<{ Params: Pick<DiffAsked, 'a' | 'b'>; Querystring: DiffQuerystring }>(
     '/v1/generations/:a/diff/:b',
     { schema: diffSchema },
     async (request, reply) => {
-      const { from, to, examples } = request.query;
+      const { cost_per_call: cost, examples, ...days } = request.query;
+      const { from, to } = days;
       if (from !== undefined && to !== undefined && from > to) throw new ProblemError(400, 'from is later than to');
       // The id of a call leads to its member.
       const withheld = refusalOf(request);
@@ -232,7 +243,12 @@ export function generationRoutes(app: FastifyInstance, { generations, told }: Ge
       running = true;
       try {
         const shown = withheld === null ? examples : 0;
-        const report = await generations.diff({ ...request.params, ...request.query, examples: shown });
+        const report = await generations.diff({
+          ...request.params,
+          ...days,
+          costPerCallCents: cost === undefined ? undefined : Math.round(cost * 100),
+          examples: shown,
+        });
         const active = [report.a, report.b].find(({ state }) => state === 'active');
         if (active !== undefined) told(active.id);
         return await reply.header('cache-control', 'no-store').send(answerOf(report, withheld));

@@ -60,6 +60,8 @@ export interface DiffAsked {
   readonly b: number;
   readonly from?: string;
   readonly to?: string;
+  /** Default: what is stored. */
+  readonly costPerCallCents?: number | undefined;
   readonly examples: number;
 }
 
