@@ -67,6 +67,12 @@ async function archive(): Promise<string[]> {
   return lines;
 }
 
+/** Of whom outsiders are told, the relay of live says in its own time. */
+const parts: Readonly<Record<string, string>> = {
+  positions: `(select * from ops.position where pipeline in ('bronze', 'silver_1'))`,
+  'ops.reader': `(select * from ops.reader where reader <> 'changes')`,
+};
+
 /** Every row that silver, gold and the protocol hold, with all times of processing: what must not even be written again. */
 async function everything(): Promise<string[]> {
   const { rows: tables } = await pipeline.pool.query<{ name: string }>(
@@ -76,7 +82,7 @@ async function everything(): Promise<string[]> {
   );
   const lines: string[] = [];
   for (const name of [...tables.map((table) => table.name), 'positions']) {
-    const from = name === 'positions' ? `(select * from ops.position where pipeline in ('bronze', 'silver_1'))` : name;
+    const from = parts[name] ?? name;
     const { rows } = await pipeline.pool.query<{ line: string }>(
       `select to_jsonb(r)::text collate "C" as line from ${from} r order by 1`,
     );
