@@ -178,12 +178,17 @@ async function everything(): Promise<string[]> {
   const { rows } = await pipeline.pool.query<{ name: string }>(
     `select schemaname || '.' || tablename as name from pg_tables
       where schemaname in ('silver_1', 'gold_1') and tablename <> 'migrations'
-     union all select 'ops.shard' union all select 'ops.reader' union all select 'ops.horizon' union all select 'ops.policy'
+     union all select 'ops.shard' union all select 'ops.horizon' union all select 'ops.policy'
      union all select 'ops.bronze_dropped' order by 1`,
   );
   const all: string[] = [];
   for (const { name } of rows) all.push(...(await lines(`select '${name}' as name, t.* from ${name} t`)));
-  return [...all, ...(await lines(`select * from ops.position where pipeline in ('bronze', 'silver_1')`))];
+  return [
+    ...all,
+    ...(await lines(`select * from ops.position where pipeline in ('bronze', 'silver_1')`)),
+    // The relay tells outsiders in its own time.
+    ...(await lines(`select * from ops.reader where reader <> 'changes'`)),
+  ];
 }
 
 async function archive(): Promise<string[]> {
