@@ -44,7 +44,7 @@ select set_config('leakage.archive_topic', $1, false), set_config('leakage.archi
 
 /**
  * One scan of the part of the table in which these offsets lie, however many partitions they are of: the index is a coarse one.
- * In binary: as text, a record cost five microseconds more here and three more in the server.
+ * In binary: as text, a record cost several microseconds more on either side.
  */
 function readStatement(table: string): string {
   return `
